@@ -1,0 +1,60 @@
+"""ABIs and bytecode that travel with the package: one JSON file per contract in `wellhead/artifacts`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from wellhead.chain.compile import compile_contracts
+
+
+class ArtifactNotFoundError(Exception):
+    """No artifact of that name: the package was built without `make build`, or the name is wrong."""
+
+
+class Artifact(NamedTuple):
+    """A compiled contract as the package carries it. Bytecodes are 0x-prefixed hex."""
+
+    name: str
+    abi: list[dict[str, Any]]
+    bytecode: str
+    runtime_bytecode: str
+    immutables: dict[str, list[dict[str, int]]]
+
+
+@cache
+def load(name: str) -> Artifact:
+    """The artifact of contract `name`; raises ArtifactNotFoundError."""
+    folder = resources.files("wellhead") / "artifacts"
+    file = folder / f"{name}.json"
+    if not file.is_file():
+        known = sorted(entry.name[:-5] for entry in folder.iterdir()) if folder.is_dir() else []
+        raise ArtifactNotFoundError(
+            f"no artifact {name!r}; known: {', '.join(known) or 'none'}; `make build` compiles the contracts"
+        )
+    return Artifact(**json.loads(file.read_text()))
+
+
+def write_all(root: Path, folder: Path) -> list[str]:
+    """Compile the checkout at `root` and write every artifact to `folder`; the names written."""
+    folder.mkdir(parents=True, exist_ok=True)
+    compiled = compile_contracts(root)
+    for stale in folder.glob("*.json"):
+        if stale.stem not in compiled:
+            stale.unlink()
+    for contract in compiled.values():
+        artifact = Artifact(
+            contract.name, contract.abi, contract.bytecode, contract.runtime_bytecode, contract.immutables
+        )
+        (folder / f"{contract.name}.json").write_text(json.dumps(artifact._asdict(), indent=1, sort_keys=True))
+    return sorted(compiled)
+
+
+if __name__ == "__main__":
+    checkout = Path(sys.argv[1] if len(sys.argv) > 1 else ".").resolve()
+    names = write_all(checkout, checkout / "scripts" / "wellhead" / "artifacts")
+    print(f"{len(names)} contracts compiled")
