@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: MIT
+pragma solidity ^0.8.28;
+
+import {Vm} from "./Vm.sol";
+
+/// @notice Base of property tests and handlers: cheat codes, bounds, labelled assertions.
+abstract contract Property {
+    Vm internal constant vm = Vm(address(uint160(uint256(keccak256("hevm cheat code")))));
+
+    error Property_Broken(string what, uint256 left, uint256 right);
+
+    /// @dev Maps `value` into [low, high], keeping values that are inside as they are.
+    function bound(uint256 value, uint256 low, uint256 high) internal pure returns (uint256) {
+        if (value >= low && value <= high) return value;
+        uint256 size = high - low + 1;
+        return size == 0 ? value : low + value % size;
+    }
+
+    function holds(bool condition, string memory what) internal pure {
+        if (!condition) revert Property_Broken(what, 0, 0);
+    }
+
+    function equal(uint256 left, uint256 right, string memory what) internal pure {
+        if (left != right) revert Property_Broken(what, left, right);
+    }
+
+    function atMost(uint256 left, uint256 right, string memory what) internal pure {
+        if (left > right) revert Property_Broken(what, left, right);
+    }
+
+    function atLeast(uint256 left, uint256 right, string memory what) internal pure {
+        if (left < right) revert Property_Broken(what, left, right);
+    }
+}
