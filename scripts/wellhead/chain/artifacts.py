@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from wellhead.chain.compile import compile_contracts
+from wellhead.errors import Refused
 
 
-class ArtifactNotFoundError(Exception):
+class ArtifactNotFoundError(Refused):
     """No artifact of that name: the package was built without `make build`, or the name is wrong."""
 
 
@@ -24,17 +25,22 @@ class Artifact(NamedTuple):
     bytecode: str
     runtime_bytecode: str
     immutables: dict[str, list[dict[str, int]]]
+    error_notices: dict[str, str]
+
+
+def names() -> list[str]:
+    """The contracts that have an artifact."""
+    folder = resources.files("wellhead") / "artifacts"
+    return sorted(entry.name[:-5] for entry in folder.iterdir()) if folder.is_dir() else []
 
 
 @cache
 def load(name: str) -> Artifact:
     """The artifact of contract `name`; raises ArtifactNotFoundError."""
-    folder = resources.files("wellhead") / "artifacts"
-    file = folder / f"{name}.json"
+    file = resources.files("wellhead") / "artifacts" / f"{name}.json"
     if not file.is_file():
-        known = sorted(entry.name[:-5] for entry in folder.iterdir()) if folder.is_dir() else []
         raise ArtifactNotFoundError(
-            f"no artifact {name!r}; known: {', '.join(known) or 'none'}; `make build` compiles the contracts"
+            f"no artifact {name!r}; known: {', '.join(names()) or 'none'}; `make build` compiles the contracts"
         )
     return Artifact(**json.loads(file.read_text()))
 
@@ -47,14 +53,14 @@ def write_all(root: Path, folder: Path) -> list[str]:
         if stale.stem not in compiled:
             stale.unlink()
     for contract in compiled.values():
-        artifact = Artifact(
-            contract.name, contract.abi, contract.bytecode, contract.runtime_bytecode, contract.immutables
+        artifact = Artifact(**{field: getattr(contract, field) for field in Artifact._fields})
+        (folder / f"{contract.name}.json").write_text(
+            json.dumps(artifact._asdict(), indent=1, sort_keys=True)
         )
-        (folder / f"{contract.name}.json").write_text(json.dumps(artifact._asdict(), indent=1, sort_keys=True))
     return sorted(compiled)
 
 
 if __name__ == "__main__":
     checkout = Path(sys.argv[1] if len(sys.argv) > 1 else ".").resolve()
-    names = write_all(checkout, checkout / "scripts" / "wellhead" / "artifacts")
-    print(f"{len(names)} contracts compiled")
+    written = write_all(checkout, checkout / "scripts" / "wellhead" / "artifacts")
+    print(f"{len(written)} contracts compiled")

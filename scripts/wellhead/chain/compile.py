@@ -12,11 +12,13 @@ from typing import Any, NamedTuple
 
 import yaml
 
+from wellhead.errors import Refused
+
 CONFIG_NAME = "brownie-config.yaml"
 CONTRACTS_DIR = "contracts"
 
 
-class CompileError(Exception):
+class CompileError(Refused):
     """The compiler refused the sources; the message is the compiler's own."""
 
 
@@ -40,6 +42,8 @@ class CompiledContract(NamedTuple):
     runtime_bytecode: str
     immutables: dict[str, list[dict[str, int]]]
     storage_layout: dict[str, Any]
+    # NatSpec of the custom errors by signature: what the command line says when one comes back.
+    error_notices: dict[str, str]
 
 
 def read_settings(root: Path) -> CompilerSettings:
@@ -69,8 +73,10 @@ def standard_input(root: Path, folders: tuple[str, ...] = (CONTRACTS_DIR,)) -> d
             "viaIR": settings.via_ir,
             "outputSelection": {
                 "*": {
-                    "*": ["abi", "evm.bytecode.object", "evm.deployedBytecode.object"]
-                    + ["evm.deployedBytecode.immutableReferences", "storageLayout"]
+                    "*": [
+                        *("abi", "userdoc", "storageLayout", "evm.bytecode.object"),
+                        *("evm.deployedBytecode.object", "evm.deployedBytecode.immutableReferences"),
+                    ]
                 }
             },
         },
@@ -92,7 +98,9 @@ def compile_contracts(root: Path, folders: tuple[str, ...] = (CONTRACTS_DIR,)) -
         check=False,
     )
     if run.returncode != 0:
-        raise CompileError(f"{compiler.name} failed: {run.stderr.strip()}; `wellhead doctor` says what is missing")
+        raise CompileError(
+            f"{compiler.name} failed: {run.stderr.strip()}; `wellhead doctor` says what is missing"
+        )
     output = json.loads(run.stdout)
     errors = [e["formattedMessage"] for e in output.get("errors", []) if e["severity"] == "error"]
     if errors:
@@ -113,5 +121,10 @@ def compile_contracts(root: Path, folders: tuple[str, ...] = (CONTRACTS_DIR,)) -
                 runtime_bytecode="0x" + runtime["object"],
                 immutables=runtime.get("immutableReferences", {}),
                 storage_layout=contract.get("storageLayout", {}),
+                error_notices={
+                    signature: notices[0]["notice"]
+                    for signature, notices in contract.get("userdoc", {}).get("errors", {}).items()
+                    if "notice" in notices[0]
+                },
             )
     return compiled

@@ -18,6 +18,7 @@ from typing import Literal, NamedTuple, get_args
 from web3 import HTTPProvider, Web3
 from web3.types import RPCEndpoint
 
+from wellhead.errors import Refused
 from wellhead.processes import ManagedProcess
 
 Client = Literal["anvil", "ganache"]
@@ -34,7 +35,7 @@ _HOW_TO_GET = {
 }
 
 
-class LocalChainError(Exception):
+class LocalChainError(Refused):
     """The local chain could not be started, or died; the message says what to do."""
 
 
@@ -160,7 +161,9 @@ def _wait_until_ready(chain: LocalChain) -> None:
             return
         time.sleep(0.02)
     chain.stop()
-    raise LocalChainError(f"{chain.client} did not answer within {START_TIMEOUT_SECONDS} s on port {chain.port}")
+    raise LocalChainError(
+        f"{chain.client} did not answer within {START_TIMEOUT_SECONDS} s on port {chain.port}"
+    )
 
 
 def _rpc(w3: Web3, method: str, parameters: list[object]) -> object:
