@@ -1,0 +1,1 @@
+"""The node that really serves: embeddings behind OpenAI's API, and the counters that reporters read."""
