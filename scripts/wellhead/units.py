@@ -13,7 +13,7 @@ from web3 import Web3
 from wellhead.errors import Misused
 
 DECIMALS = 6
-ONE = 10**DECIMALS
+ONE = 1_000_000
 MAX_AMOUNT = 2**64 - 1  # what the contracts can hold of one share or of one sale's dollars
 _DECIMAL = re.compile(r"(\d+)(?:\.(\d{1,6}))?", re.ASCII)
 _DURATION = re.compile(r"(\d+)([smhd])", re.ASCII)

@@ -16,7 +16,20 @@ def test_parse_amount_is_exact(text: str, expected: int) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "-1", "+1", "1e6", "1.2345678", "1,000", ".5", "5.", "0x10", " 1", "１", "18446744073709.551616"],
+    [
+        "",
+        "-1",
+        "+1",
+        "1e6",
+        "1.2345678",
+        "1,000",
+        ".5",
+        "5.",
+        "0x10",
+        " 1",
+        "\uff11",
+        "18446744073709.551616",
+    ],
 )
 def test_parse_amount_refuses_and_names_the_value(text: str) -> None:
     with pytest.raises(Misused) as refusal:

@@ -13,15 +13,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal, NamedTuple, get_args
+from typing import NamedTuple
 
 from web3 import HTTPProvider, Web3
 from web3.types import RPCEndpoint
 
-from wellhead.errors import Refused
+from wellhead.errors import Misused, Refused
 from wellhead.processes import ManagedProcess
 
-Client = Literal["anvil", "ganache"]
+CLIENTS = ("anvil", "ganache")
 CHAIN_ID = 31337
 ACCOUNTS = 20
 MNEMONIC = "test test test test test test test test test test test junk"
@@ -42,7 +42,7 @@ class LocalChainError(Refused):
 class LocalChain(NamedTuple):
     """A running local chain. `url` is its JSON-RPC endpoint on loopback."""
 
-    client: Client
+    client: str
     url: str
     port: int
     process: ManagedProcess
@@ -65,7 +65,7 @@ def free_port() -> int:
 
 
 def start(
-    client: Client = "anvil",
+    client: str = "anvil",
     *,
     port: int | None = None,
     log: Path,
@@ -74,10 +74,10 @@ def start(
     """Start `client` on loopback and wait until it answers.
 
     `state` is a folder in which the chain keeps itself between runs; without it nothing is kept.
-    Raises LocalChainError: client unknown or missing, port in use, or no answer.
+    Raises Misused (unknown client) or LocalChainError (client missing, port in use, no answer).
     """
-    if client not in get_args(Client):
-        raise LocalChainError(f"unknown chain {client!r}; known: {', '.join(get_args(Client))}")
+    if client not in CLIENTS:
+        raise Misused(f"unknown chain {client!r}; known: {', '.join(CLIENTS)}")
     program = shutil.which(client)
     if program is None:
         raise LocalChainError(f"{client} is not on PATH: {_HOW_TO_GET[client]}")
@@ -94,7 +94,7 @@ def start(
 
 
 @contextmanager
-def running(client: Client = "anvil", *, log: Path, port: int | None = None) -> Iterator[LocalChain]:
+def running(client: str = "anvil", *, log: Path, port: int | None = None) -> Iterator[LocalChain]:
     """A local chain for the length of a `with` block."""
     chain = start(client, port=port, log=log)
     try:

@@ -1,0 +1,39 @@
+"""What every wrapper has: an address, an ABI out of the artifacts, calls by name."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from eth_typing import ChecksumAddress
+from web3 import Web3
+from web3.contract import Contract
+from web3.contract.contract import ContractFunction
+from web3.types import BlockIdentifier
+
+from wellhead.chain import artifacts
+from wellhead.errors import Refused
+
+
+class Wrapper:
+    """A deployed contract of the kind `artifact`."""
+
+    artifact: ClassVar[str]
+
+    def __init__(self, w3: Web3, address: str) -> None:
+        """Raises Refused when there is no code at `address`."""
+        self.w3 = w3
+        self.address: ChecksumAddress = Web3.to_checksum_address(address)
+        if not w3.eth.get_code(self.address):
+            raise Refused(
+                f"no contract at {address} ({self.artifact}): is this the chain it was deployed on?"
+            )
+        self.contract: Contract = w3.eth.contract(address=self.address, abi=artifacts.load(self.artifact).abi)
+
+    def call(self, function: str, *arguments: Any) -> ContractFunction:
+        """A call that is not yet made."""
+        prepared: ContractFunction = getattr(self.contract.functions, function)(*arguments)
+        return prepared
+
+    def read(self, function: str, *arguments: Any, block: BlockIdentifier = "latest") -> Any:
+        """The value of a view function at `block`."""
+        return self.call(function, *arguments).call(block_identifier=block)

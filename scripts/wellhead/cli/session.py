@@ -1,0 +1,109 @@
+"""A command's connection: the network, the manifest, the contracts, and who signs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from web3 import Web3
+
+from wellhead.chain import keys, local
+from wellhead.chain.contracts.node_registry import NodeRegistry
+from wellhead.chain.contracts.node_share import NodeShare
+from wellhead.chain.contracts.node_share_factory import NodeShareFactory
+from wellhead.chain.contracts.offering import Offering
+from wellhead.chain.contracts.telemetry_oracle import TelemetryOracle
+from wellhead.chain.contracts.usd import MockUsd
+from wellhead.chain.networks import Network, find_network
+from wellhead.chain.transact import Call, Sender
+from wellhead.cli import render
+from wellhead.deploy import manifest
+from wellhead.units import parse_address
+
+
+class Session:
+    """Connects when made; reads the manifest and wraps contracts when they are first used."""
+
+    def __init__(self, network: str, deployments: Path) -> None:
+        """Raises Misused (unknown network) or Refused (no answer, wrong chain)."""
+        self.network: Network = find_network(network)
+        self.w3: Web3 = self.network.connect()
+        self.local = local.is_local(self.w3)
+        self._deployments = deployments
+
+    @cached_property
+    def manifest(self) -> manifest.Manifest:
+        return manifest.require(self.network.chain_id, self._deployments)
+
+    @cached_property
+    def usd(self) -> MockUsd:
+        return MockUsd(self.w3, self.manifest.usd)
+
+    @cached_property
+    def registry(self) -> NodeRegistry:
+        return NodeRegistry(self.w3, self.manifest.address("NodeRegistry"))
+
+    @cached_property
+    def factory(self) -> NodeShareFactory:
+        return NodeShareFactory(self.w3, self.manifest.address("NodeShareFactory"))
+
+    @cached_property
+    def offering(self) -> Offering:
+        return Offering(self.w3, self.manifest.address("Offering"))
+
+    @cached_property
+    def oracle(self) -> TelemetryOracle:
+        return TelemetryOracle(self.w3, self.manifest.address("TelemetryOracle"))
+
+    def share(self, node: int) -> NodeShare:
+        """The share of `node`. Raises Misused when the node or its share does not exist."""
+        self.registry.node(node)
+        return self.factory.share_of(node)
+
+    def sender(self, reference: str) -> Sender:
+        """Who signs; see `wellhead.chain.keys.load_signer`."""
+        return Sender(self.w3, keys.load_signer(reference, local_chain=self.local))
+
+    def address(self, name: str) -> str:
+        """An address, or on a local chain a role's. Raises Misused."""
+        if self.local and name in keys.LOCAL_ROLES:
+            return keys.local_account(name).address
+        return parse_address(name, "account")
+
+    def now(self) -> int:
+        """Chain time of the latest block."""
+        return local.chain_time(self.w3)
+
+
+def perform(
+    sender: Sender,
+    call: Call,
+    what: str,
+    *,
+    dry_run: bool,
+    as_json: bool,
+    details: Callable[[Any], dict[str, Any]] | None = None,
+) -> None:
+    """Send `call`, or only simulate it, and print the outcome.
+
+    `details` turns the call's return value into further facts to show.
+    """
+    if dry_run:
+        simulated = sender.simulate(call)
+        outcome = {"would": what, "from": sender.address, "gas_estimate": simulated.gas}
+        result = simulated.result
+    else:
+        mined = sender.send(call)
+        outcome = {
+            "did": what,
+            "from": sender.address,
+            "transaction": mined.transaction,
+            "gas": mined.receipt["gasUsed"],
+        }
+        result = mined.result
+    if details is not None:
+        outcome |= details(result)
+    pairs = [(name.replace("_", " "), f"{value}") for name, value in outcome.items()]
+    render.emit(as_json, outcome, lambda console: console.print(render.facts(pairs)))

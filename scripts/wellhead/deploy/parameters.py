@@ -1,0 +1,57 @@
+"""What a deployment may choose. Bounds are the contracts' own; what cannot work is refused here already."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from wellhead.chain.keys import local_account
+
+
+class Parameters(BaseModel):
+    """Constructor arguments and initial sets of one deployment. Times in seconds, money in usd6."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    owner: str
+    guardian: str
+    enforcer: str
+    treasury: str
+    usd: str | None = Field(default=None, description="existing stablecoin; None deploys MockUSD")
+    protocol_cut_bps: int = Field(default=250, ge=0, le=1_000)
+    bond_usd6_per_gpu: int = Field(default=100_000_000, ge=0)
+    bond_delay_seconds: int = Field(default=7 * 86_400, ge=0)
+    genesis: int = Field(description="when the oracle's first window starts, chain time")
+    window_seconds: int = 3_600
+    finality_delay_seconds: int = 1_800
+    ring_rounds: int = 4_096
+    reporters: tuple[str, ...]
+    reporters_faulty: int = Field(default=1, ge=1)
+    attestors: tuple[str, ...]
+    attestors_faulty: int = Field(default=1, ge=1)
+
+    @model_validator(mode="after")
+    def _quorums_hold(self) -> Parameters:
+        """k = 2f + 1 signatures and n >= k + f members, or f liars could decide or stop everything."""
+        for what, members, faulty in (
+            ("reporters", self.reporters, self.reporters_faulty),
+            ("attestors", self.attestors, self.attestors_faulty),
+        ):
+            if len(set(members)) < 3 * faulty + 1:
+                raise ValueError(
+                    f"{len(set(members))} different {what} cannot stand {faulty} faulty: {3 * faulty + 1} are needed"
+                )
+        return self
+
+
+def local_parameters(chain_time: int) -> Parameters:
+    """The deployment of a local chain: its public test accounts in their roles, windows of an hour."""
+    address = {role: local_account(role).address for role in ("owner", "guardian", "enforcer", "treasury")}
+    return Parameters(
+        owner=address["owner"],
+        guardian=address["guardian"],
+        enforcer=address["enforcer"],
+        treasury=address["treasury"],
+        genesis=chain_time,
+        reporters=tuple(local_account(f"reporter-{number}").address for number in range(5)),
+        attestors=tuple(local_account(f"attestor-{number}").address for number in range(5)),
+    )
