@@ -9,7 +9,7 @@ from eth_account.signers.local import LocalAccount
 from wellhead.chain.contracts.node_registry import NodeRegistry
 from wellhead.errors import Refused
 from wellhead.node_spec import SpecDocument
-from wellhead.reference.quorum import sign_quorum
+from wellhead.reference.quorum import sign
 
 
 def sign_all(
@@ -28,4 +28,4 @@ def sign_all(
             for name in differing
         )
         raise Refused(f"node {node} does not state this spec: {shown}")
-    return sign_quorum(registry.attestation_digest(node), attestors)
+    return sign(registry.attestation_digest(node), attestors)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -49,7 +50,7 @@ def register(
     perform(
         session.sender(signer),
         session.registry.register(document.on_chain(), uri or document.data_uri()),
-        f"registered {document.name}, {document.gpu_count} × {document.gpu_class}",
+        f"registered {document.name}, {document.gpu_count} x {document.gpu_class}",
         dry_run=dry_run,
         as_json=as_json,
         details=lambda node: {"node": node, "spec_sha256": document.hash().hex()},
@@ -228,7 +229,7 @@ def show(
     session = Session(network, deployments)
     data = _data(node, session.registry.node(node))
     record = session.oracle.latest_record(node)
-    data["latest_record"] = record._asdict()
+    data["latest_record"] = asdict(record)
     if session.factory.has_share(node):
         data["share"] = session.factory.share_of(node).address
     pairs = [(name.replace("_", " "), _show(name, value)) for name, value in data.items()]

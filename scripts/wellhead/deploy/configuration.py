@@ -8,11 +8,8 @@ from typing import NamedTuple
 from web3 import Web3
 from web3.contract.contract import ContractFunction
 
-from wellhead.chain.contracts.base import Wrapper
 from wellhead.chain.contracts.node_registry import NodeRegistry
 from wellhead.chain.contracts.node_share_factory import NodeShareFactory
-from wellhead.chain.contracts.offering import Offering
-from wellhead.chain.contracts.telemetry_oracle import TelemetryOracle
 from wellhead.deploy.plan import Plan
 
 
@@ -26,44 +23,18 @@ class Step(NamedTuple):
 
 def steps(w3: Web3, plan: Plan) -> list[Step]:
     """Every step, in order. The contracts must be placed."""
-    p = plan.parameters
     registry = NodeRegistry(w3, plan.address("NodeRegistry"))
-    oracle = TelemetryOracle(w3, plan.address("TelemetryOracle"))
     factory = NodeShareFactory(w3, plan.address("NodeShareFactory"))
-    offering = Offering(w3, plan.address("Offering"))
-    reporters, attestors = sorted(p.reporters, key=_number), sorted(p.attestors, key=_number)
+    offering = plan.address("Offering")
     return [
         Step(
-            f"{len(reporters)} reporters, {p.reporters_faulty} may be faulty",
-            oracle.set_reporters(reporters, p.reporters_faulty),
-            lambda: oracle.reporters() == reporters,
-        ),
-        Step(
-            f"{len(attestors)} attestors, {p.attestors_faulty} may be faulty",
-            registry.call("setAttestors", attestors, p.attestors_faulty),
-            lambda: list(registry.read("attestors")) == attestors,
-        ),
-        Step(
             "the Offering may put obligations on nodes",
-            registry.call("setMarket", offering.address, True),
-            lambda: bool(registry.read("isMarket", offering.address)),
+            registry.call("setMarket", offering, True),
+            lambda: bool(registry.read("isMarket", offering)),
         ),
         Step(
             "the Offering may issue shares",
-            factory.call("setIssuer", offering.address, True),
-            lambda: bool(factory.read("isIssuer", offering.address)),
+            factory.call("setIssuer", offering, True),
+            lambda: bool(factory.read("isIssuer", offering)),
         ),
-        *(_guardian(contract, p.guardian) for contract in (registry, oracle, offering)),
     ]
-
-
-def _guardian(contract: Wrapper, guardian: str) -> Step:
-    return Step(
-        f"guardian of {contract.artifact}",
-        contract.call("setGuardian", guardian),
-        lambda: bool(contract.read("guardian") == guardian),
-    )
-
-
-def _number(address: str) -> int:
-    return int(address, 16)

@@ -7,6 +7,7 @@ from typing import Any
 from wellhead.chain.artifacts import load
 from wellhead.deploy.parameters import Parameters
 from wellhead.deploy.placement import Placement, placement
+from wellhead.reference.quorum import ascending
 
 SALT = b"wellhead".ljust(32, b"\0")
 
@@ -19,15 +20,20 @@ class Plan:
         self.placements: list[Placement] = []
         p = parameters
         usd = p.usd or self._add("MockUSD", p.owner)
-        registry = self._add("NodeRegistry", p.owner, usd, p.bond_usd6_per_gpu, p.bond_delay_seconds)
+        registry = self._add(
+            "NodeRegistry",
+            *(p.owner, p.guardian, usd, p.bond_usd6_per_gpu, p.bond_delay_seconds),
+            *(ascending(p.attestors, p.attestors_faulty), p.attestors_faulty),
+        )
         oracle = self._add(
             "TelemetryOracle",
-            *(p.owner, p.genesis, p.window_seconds, p.finality_delay_seconds, p.ring_rounds),
+            *(p.genesis, p.window_seconds, p.finality_delay_seconds, p.ring_rounds, p.owner, p.guardian),
+            *(ascending(p.reporters, p.reporters_faulty), p.reporters_faulty),
         )
         factory = self._add(
-            "NodeShareFactory", p.owner, p.enforcer, p.treasury, usd, registry, p.protocol_cut_bps
+            "NodeShareFactory", p.owner, registry, usd, p.enforcer, p.treasury, p.protocol_cut_bps
         )
-        self._add("Offering", p.owner, registry, factory, oracle)
+        self._add("Offering", p.owner, p.guardian, registry, factory, oracle)
 
     def _add(self, contract: str, *arguments: Any) -> str:
         added = placement(load(contract), list(arguments), SALT)

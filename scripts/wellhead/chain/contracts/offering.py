@@ -8,7 +8,7 @@ from typing import NamedTuple
 from web3.contract.contract import ContractFunction
 
 from wellhead.chain.contracts.base import Wrapper
-from wellhead.reference.record import Reading
+from wellhead.reference.merkle import Reading
 
 
 class State(IntEnum):

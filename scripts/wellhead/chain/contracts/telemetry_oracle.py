@@ -7,7 +7,8 @@ from typing import NamedTuple
 from web3.contract.contract import ContractFunction
 
 from wellhead.chain.contracts.base import Wrapper
-from wellhead.reference.record import NodeRecord, Reading
+from wellhead.reference.merkle import Reading
+from wellhead.reference.record import NodeRecord
 
 
 class Round(NamedTuple):
