@@ -6,7 +6,10 @@ from enum import IntEnum
 
 from web3.contract.contract import ContractFunction
 
+from web3.types import BlockIdentifier
+
 from wellhead.chain.contracts.base import Wrapper
+from wellhead.reference.reservoir import Reservoir
 
 
 class Phase(IntEnum):
@@ -37,8 +40,24 @@ class NodeShare(Wrapper):
     def total_supply(self) -> int:
         return int(self.read("totalSupply"))
 
-    def claimable_usd6(self, account: str) -> int:
-        return int(self.read("claimableUsd6", account))
+    def claimable_usd6(self, account: str, block: BlockIdentifier = "latest") -> int:
+        """What `account` could claim at the time of `block`."""
+        return int(self.read("claimableUsd6", account, block=block))
+
+    def reservoir(self) -> Reservoir:
+        return Reservoir(*self.read("reservoir"))
+
+    def tau_seconds(self) -> int:
+        return int(self.read("tauSeconds"))
+
+    def streaming_usd6(self, at: int) -> int:
+        """What is in the reservoir and not released to holders by the time `at`, rounded down."""
+        return self.reservoir().level_usd6(at, self.tau_seconds(), self.total_supply())
+
+    def credits(self) -> tuple[int, int]:
+        """What the operator and the protocol may claim now, usd6."""
+        operator, protocol = self.read("credits")
+        return int(operator), int(protocol)
 
     def unsynced_usd6(self) -> int:
         return int(self.read("unsyncedUsd6"))
