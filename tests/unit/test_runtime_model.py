@@ -9,16 +9,17 @@ import numpy as np
 import pytest
 
 from wellhead.runtime.embedder import GROUP_TEXTS, MiniLM
-from wellhead.runtime.model import DIMENSIONS, HEADS, LAYERS, build_model, embed_tokens, gelu
+from wellhead.runtime.model import DIMENSIONS, HEADS, LAYERS, build_model, embed_tokens, gelu, load_tensors
 from wellhead.runtime.tokenizing import MAX_TOKENS, load_tokenizer, token_ids
 from wellhead.runtime.weights import (
     SHA256,
     TOKENIZER_FILE,
     WEIGHTS_FILE,
     WeightsError,
-    load_tensors,
+    locate_weights,
     packaged_folder,
     read_verified,
+    verify_weights,
 )
 
 CLOSE = 1e-5  # float32 through six layers, summed in another order
@@ -161,3 +162,9 @@ def test_wrong_weights_are_refused_with_both_hashes(tmp_path: Path) -> None:
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match=f"--model-dir must hold {TOKENIZER_FILE}"):
         read_verified(tmp_path, TOKENIZER_FILE)
+
+
+def test_the_installed_weights_are_the_pinned_ones(tmp_path: Path) -> None:
+    verify_weights(locate_weights())
+    with pytest.raises(WeightsError, match="no file of the model"):
+        verify_weights(tmp_path / "other.bin")

@@ -10,9 +10,8 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from tokenizers import Tokenizer
 
-from wellhead.runtime.model import DIMENSIONS, Model, build_model, embed_tokens
+from wellhead.runtime.model import DIMENSIONS, Array, Model, build_model, embed_tokens, load_tensors
 from wellhead.runtime.tokenizing import load_tokenizer, token_ids
-from wellhead.runtime.weights import Array, load_tensors
 
 MODEL_NAME = "all-minilm-l6-v2"
 # Texts in one forward pass: bounds memory (16 x 256 tokens need about 50 MB of scores per layer).

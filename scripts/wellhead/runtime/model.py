@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from safetensors.numpy import load
 
-from wellhead.runtime.weights import Array
+from wellhead.runtime.weights import WEIGHTS_FILE, read_verified
+
+Array = npt.NDArray[np.float32]
 
 LAYERS = 6
 HEADS = 12
@@ -57,6 +61,14 @@ class Model(NamedTuple):
     positions: Array
     embedding_norm: Norm
     layers: tuple[Layer, ...]
+
+
+def load_tensors(folder: Path) -> dict[str, Array]:
+    """The float32 tensors of the verified weights by name; raises WeightsError."""
+    tensors: dict[str, npt.NDArray[np.generic]] = load(read_verified(folder, WEIGHTS_FILE))
+    # The checkpoint's only other tensor is a list of positions, which a slice replaces.
+    floats = {name: tensor for name, tensor in tensors.items() if tensor.dtype == np.float32}
+    return {name: tensor.astype(np.float32, copy=False) for name, tensor in floats.items()}
 
 
 def build_model(tensors: Mapping[str, Array]) -> Model:

