@@ -70,10 +70,12 @@ def start(
     port: int | None = None,
     log: Path,
     state: Path | None = None,
+    genesis: int | None = None,
 ) -> LocalChain:
     """Start `client` on loopback and wait until it answers.
 
     `state` is a folder in which the chain keeps itself between runs; without it nothing is kept.
+    `genesis` is the time at which it starts, a year ago if not given.
     Raises Misused (unknown client) or LocalChainError (client missing, port in use, no answer).
     """
     if client not in CLIENTS:
@@ -85,7 +87,7 @@ def start(
     _refuse_used_port(port)
     if state is not None:
         state.mkdir(parents=True, exist_ok=True)
-    genesis = int(time.time()) - YEAR_SECONDS
+    genesis = int(time.time()) - YEAR_SECONDS if genesis is None else genesis
     arguments = _anvil(port, genesis, state) if client == "anvil" else _ganache(port, genesis, state)
     process = ManagedProcess([program, *arguments], log)
     chain = LocalChain(client, f"http://{HOST}:{port}", port, process)
@@ -94,9 +96,11 @@ def start(
 
 
 @contextmanager
-def running(client: str = "anvil", *, log: Path, port: int | None = None) -> Iterator[LocalChain]:
+def running(
+    client: str = "anvil", *, log: Path, port: int | None = None, genesis: int | None = None
+) -> Iterator[LocalChain]:
     """A local chain for the length of a `with` block."""
-    chain = start(client, port=port, log=log)
+    chain = start(client, port=port, log=log, genesis=genesis)
     try:
         yield chain
     finally:

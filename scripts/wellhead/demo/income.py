@@ -48,7 +48,9 @@ def stream(stage: Stage, listed: Listed) -> tuple[Income, list[Holding]]:
     )
     for day in (1, 2):
         stage.advance_to(stage.now() + DAY_SECONDS)
-        shown = ", ".join(f"{role} {format_usd(share.claimable_usd6(stage.address(role)))}" for role in ORDERS)
+        shown = ", ".join(
+            f"{role} {format_usd(share.claimable_usd6(stage.address(role)))}" for role in ORDERS
+        )
         narrator.tell("time", f"day {day}: claimable {shown}")
         if day == 1:
             _transfer_moves_no_income(stage, share)
@@ -84,7 +86,9 @@ def _transfer_moves_no_income(stage: Stage, share: NodeShare) -> None:
     block = stage.w3.eth.block_number
     before = {role: share.claimable_usd6(stage.address(role), block - 1) for role in (giver, taker)}
     after = {role: share.claimable_usd6(stage.address(role), block) for role in (giver, taker)}
-    stage.narrator.tell(giver, f"transfers {format_amount(MOVED_UNITS)} shares to {taker}; income accrued stays")
+    stage.narrator.tell(
+        giver, f"transfers {format_amount(MOVED_UNITS)} shares to {taker}; income accrued stays"
+    )
     stage.narrator.check(
         "a transfer moves no income",
         all(after[role] >= before[role] for role in before),
@@ -99,7 +103,9 @@ def _nothing_for_strangers(stage: Stage, share: NodeShare) -> None:
     except ContractRefused as refusal:
         refused = refusal.name
     stage.narrator.check(
-        "nobody claims without shares", refused == "NodeShare_NothingToClaim", f"the customer's claim: {refused}"
+        "nobody claims without shares",
+        refused == "NodeShare_NothingToClaim",
+        f"the customer's claim: {refused}",
     )
 
 
@@ -138,5 +144,7 @@ def _check_conservation(stage: Stage, share: NodeShare, income: Income) -> None:
     # Rounded down once per sync, per account and in the level's own print.
     allowed = len(ORDERS) + 3
     stage.narrator.check(
-        "rounding stays dust", 0 <= spread <= allowed, f"{spread} usd6 of {income.received_usd6}, at most {allowed}"
+        "rounding stays dust",
+        0 <= spread <= allowed,
+        f"{spread} usd6 of {income.received_usd6}, at most {allowed}",
     )

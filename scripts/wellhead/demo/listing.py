@@ -47,7 +47,10 @@ def list_node(stage: Stage) -> int:
     tell, operator = stage.narrator.tell, stage.sender("operator")
     stage.narrator.chapter("A node becomes a token")
     node: int = operator.send(stage.registry.register(SPEC.on_chain(), SPEC.data_uri())).result
-    tell("operator", f"registers node {node}: {SPEC.gpu_count} x {SPEC.gpu_class}, spec sha256 {SPEC.hash().hex()[:16]}…")
+    tell(
+        "operator",
+        f"registers node {node}: {SPEC.gpu_count} x {SPEC.gpu_class}, spec sha256 {SPEC.hash().hex()[:16]}…",
+    )
     signers = [keys.local_account(role) for role in ATTESTORS]
     operator.send(stage.registry.attest(node, sign_all(stage.registry, node, SPEC, signers)))
     tell("attestors", f"{len(signers)} of 5 compared the spec and signed; node {node} is attested")
@@ -62,7 +65,9 @@ def list_node(stage: Stage) -> int:
 def sell_shares(stage: Stage, node: int) -> Listed:
     """Create the share, sell it to the holders, close the sale: the shares are live after."""
     narrator, operator = stage.narrator, stage.sender("operator")
-    terms_of_share = ShareTerms("Demo Node", "DEMO1", DAY_SECONDS, 1_000, NO_ADDRESS, stage.offering.address, 0)
+    terms_of_share = ShareTerms(
+        "Demo Node", "DEMO1", DAY_SECONDS, 1_000, NO_ADDRESS, stage.offering.address, 0
+    )
     operator.send(stage.factory.create(node, terms_of_share))
     share = stage.factory.share_of(node)
     opens = stage.now()
@@ -94,7 +99,9 @@ def sell_shares(stage: Stage, node: int) -> Listed:
     operator.send(stage.offering.close(node))
     closed_at = stage.now()
     live, held = share.phase(), stage.usd.balance_of(stage.offering.address)
-    narrator.tell("anyone", f"closes the sale at {format_time(closed_at)}: {format_usd(raised)} raised, shares earn")
+    narrator.tell(
+        "anyone", f"closes the sale at {format_time(closed_at)}: {format_usd(raised)} raised, shares earn"
+    )
     narrator.check(
         "sale",
         stage.offering.state_of(node) == State.DELIVERING and live == Phase.LIVE and held == raised,

@@ -77,7 +77,9 @@ def draw(console: Console, data: Mapping[str, Any]) -> None:
             title="Where the node's income is",
         )
     )
-    checks = render.table(["", "check", "seen"], [_row(Check(**check)) for check in data["checks"]], title="Checks")
+    checks = render.table(
+        ["", "check", "seen"], [_row(Check(**check)) for check in data["checks"]], title="Checks"
+    )
     checks.columns[1].justify = checks.columns[2].justify = "left"
     console.print(checks)
     console.print(f"{len(data['checks'])} checks, {data['seconds']} seconds")

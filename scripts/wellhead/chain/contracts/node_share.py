@@ -5,7 +5,6 @@ from __future__ import annotations
 from enum import IntEnum
 
 from web3.contract.contract import ContractFunction
-
 from web3.types import BlockIdentifier
 
 from wellhead.chain.contracts.base import Wrapper

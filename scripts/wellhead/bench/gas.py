@@ -1,0 +1,73 @@
+"""The gas of every operation that has a target, over a plain ERC-20 dollar and over MockUSD.
+
+Whole transactions in steady state on Anvil at its default hardfork; guards and pause checks are on, the
+eligibility module only where the name says `listed`.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import NamedTuple
+
+from wellhead.bench.offering import measure_offering
+from wellhead.bench.oracle import measure_oracle
+from wellhead.bench.shares import measure_shares
+from wellhead.bench.stage import bench_stage
+from wellhead.errors import Misused
+
+# DESIGN §8, on the plain dollar.
+TARGETS = {
+    "share_transfer": 39_000,
+    "share_transfer_listed": 47_000,
+    "share_claim": 51_000,
+    "share_sync": 43_500,
+    "oracle_one": 63_000,
+    "oracle_marginal": 6_500,
+    "oracle_root": 58_000,
+    "oracle_prove": 20_000,
+    "offering_buy": 78_000,
+}
+
+
+class Gas(NamedTuple):
+    """One operation: on the plain dollar, and on MockUSD."""
+
+    gas: int
+    gas_mock_usd: int
+
+
+def measure() -> dict[str, Gas]:
+    """Measure everything, each dollar on a chain of its own."""
+    measured = []
+    for plain in (True, False):
+        with bench_stage(plain_usd=plain) as stage:
+            measured.append(measure_shares(stage) | measure_offering(stage) | measure_oracle(stage))
+    plain_gas, mock_gas = measured
+    return {name: Gas(plain_gas[name], mock_gas[name]) for name in TARGETS}
+
+
+def over_target(measured: dict[str, Gas]) -> list[str]:
+    """The operations that cost more than they may."""
+    return [name for name, gas in measured.items() if gas.gas > TARGETS[name]]
+
+
+def read_snapshot(path: Path) -> dict[str, Gas]:
+    """A committed snapshot. Raises Misused."""
+    try:
+        return {name: Gas(**gas) for name, gas in json.loads(path.read_text()).items()}
+    except (OSError, ValueError, TypeError) as error:
+        raise Misused(f"{path} is not a gas snapshot: {error}") from None
+
+
+def differences(measured: dict[str, Gas], snapshot: dict[str, Gas]) -> list[str]:
+    """What changed against `snapshot`, in words."""
+    return [
+        f"{name}: {_show(snapshot.get(name))} -> {_show(measured.get(name))}"
+        for name in sorted(measured.keys() | snapshot.keys())
+        if measured.get(name) != snapshot.get(name)
+    ]
+
+
+def _show(gas: Gas | None) -> str:
+    return "none" if gas is None else f"{gas.gas} ({gas.gas_mock_usd} on MockUSD)"
