@@ -1,0 +1,56 @@
+"""The order of the demo's parts, and what is stopped whatever happens."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from rich.console import Console
+
+from wellhead.chain import local
+from wellhead.demo.income import stream
+from wellhead.demo.listing import list_node, sell_shares
+from wellhead.demo.measuring import Measuring, decide_delivery, serve_with_an_outage
+from wellhead.demo.report import Outcome, outcome
+from wellhead.demo.serving import Buying, Site
+from wellhead.demo.stage import Narrator, Stage
+
+
+def play(client: str, folder: Path, console: Console | None) -> Outcome:
+    """Play the demo on a chain of its own; logs and the manifest stay in `folder`.
+
+    `console` hears the story; None plays it silently. Raises WellheadError when a part cannot go on.
+    """
+    begun = time.monotonic()
+    narrator = Narrator(console)
+    with local.running(client, log=folder / "chain.log") as chain:
+        narrator.chapter(f"A local chain: {client}")
+        stage = Stage(chain, folder, narrator)
+        narrator.tell(
+            "owner", f"deploys {len(stage.manifest.contracts)} contracts to chain {stage.w3.eth.chain_id}"
+        )
+        listed = sell_shares(stage, list_node(stage))
+        narrator.chapter("A real model serves, and every call is paid on-chain")
+        site = Site(stage, listed)
+        try:
+            narrator.tell(
+                "operator", f"runs the model at {site.runtime_url}, a gateway at {site.gateway_url}"
+            )
+            measuring = Measuring(stage, listed, site)
+            try:
+                buying = Buying(stage, site, listed)
+                buying.show_one()
+                buying.by_x402(6)
+                buying.by_openai()
+                base = measuring.report()
+                down_seconds = serve_with_an_outage(stage, site, buying)
+                end = measuring.report()
+            finally:
+                measuring.stop()
+            served = buying.finish()
+        finally:
+            site.stop()
+        narrator.chapter("What was measured decides what is released")
+        measured = decide_delivery(stage, listed, base, end, down_seconds)
+        income, holdings = stream(stage, listed)
+        return outcome(stage, listed, served, measured, income, holdings, time.monotonic() - begun)
