@@ -9,37 +9,37 @@ import {IERC3009} from "./IERC3009.sol";
 /// errors (`InsufficientBalance`, `InsufficientAllowance`, `Unauthorized`). A paused token moves nothing and
 /// approves nothing; a blacklisted account neither sends, receives, spends nor approves.
 interface IMockUSD is IERC3009 {
-    /// @notice Thrown when the caller may not mint, or no longer.
+    /// @notice The caller may not mint, or no longer.
     error MockUSD_NotMinter(address caller);
-    /// @notice Thrown when the caller is not the account that configures minters.
+    /// @notice Only the master minter configures minters.
     error MockUSD_NotMasterMinter(address caller);
-    /// @notice Thrown when the caller is not the pauser.
+    /// @notice Only the pauser pauses.
     error MockUSD_NotPauser(address caller);
-    /// @notice Thrown when the caller is not the blacklister.
+    /// @notice Only the blacklister blacklists.
     error MockUSD_NotBlacklister(address caller);
-    /// @notice Thrown when `account` takes part in a transfer or an approval while blacklisted.
+    /// @notice `account` is blacklisted by the dollar's issuer: it neither sends, receives nor approves.
     error MockUSD_Blacklisted(address account);
-    /// @notice Thrown when the token is paused.
+    /// @notice The dollar is paused by its issuer: nothing moves.
     error MockUSD_Paused();
-    /// @notice Thrown when a receiver, a role or a blacklisted account would be the zero address.
+    /// @notice The zero address can hold neither dollars nor a role, nor be blacklisted.
     error MockUSD_ZeroAddress();
-    /// @notice Thrown when a minter exceeds its allowance.
+    /// @notice A minter mints at most its allowance.
     error MockUSD_MinterAllowanceExceeded(address minter, uint256 allowance, uint256 amount);
-    /// @notice Thrown when another than `to` brings a receiveWithAuthorization.
+    /// @notice Only `to` itself can bring an authorization to receive.
     error MockUSD_NotReceiver(address caller, address to);
-    /// @notice Thrown at or before `validAfter`.
+    /// @notice The authorization becomes valid only after `validAfter`.
     error MockUSD_AuthorizationNotYetValid(uint256 validAfter);
-    /// @notice Thrown at or after `validBefore`.
+    /// @notice The authorization was valid only before `validBefore`.
     error MockUSD_AuthorizationExpired(uint256 validBefore);
-    /// @notice Thrown when the nonce is spent.
+    /// @notice The authorization was carried out or canceled before.
     error MockUSD_AuthorizationUsedOrCanceled(address authorizer, bytes32 nonce);
-    /// @notice Thrown when `signer` did not sign this, or signed with a high `s`.
+    /// @notice The signature is not `signer`'s over these terms, or is the malleable twin of one.
     error MockUSD_InvalidSignature(address signer);
-    /// @notice Thrown after the deadline of a permit.
+    /// @notice The permit was valid only until `deadline`.
     error MockUSD_PermitExpired(uint256 deadline);
-    /// @notice Thrown when `to` drew from the faucet less than FAUCET_INTERVAL_SECONDS ago.
+    /// @notice The faucet gives to each account once per interval, to this one again at `availableAt`.
     error MockUSD_FaucetTooSoon(address to, uint256 availableAt);
-    /// @notice Thrown when the faucet's daily amount is spent; it refills at `availableAt`.
+    /// @notice The faucet has given its daily amount; it refills at `availableAt`.
     error MockUSD_FaucetEmpty(uint256 availableAt);
 
     event Mint(address indexed minter, address indexed to, uint256 amount);

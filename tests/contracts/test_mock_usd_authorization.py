@@ -222,12 +222,14 @@ def test_the_mirror_image_of_a_signature_is_refused(
 def test_a_key_signs_with_65_bytes(
     usd: Contract, keys: Any, send: Any, reverts: Any, terms: Authorization, length: int
 ) -> None:
-    signed = sign(usd, keys["customer"], "TransferWithAuthorization", terms.message())
-    compact_s = signed.s | (signed.v - 27) << 255  # the valid EIP-2098 form, where the length is 64
-    short = signed.r.to_bytes(32, "big") + compact_s.to_bytes(32, "big")
-    signature = short if length == 64 else (bytes(signed.signature) + b"\x00")[:length]
+    def signature_over(value: int) -> Any:
+        return sign(usd, keys["customer"], "TransferWithAuthorization", terms._replace(value=value).message())
+
+    # With v = 27 the compact form of EIP-2098 is r and s as they are, and ecrecover would accept it.
+    value = next(value for value in range(1, 100) if signature_over(value).v == 27)
+    signature = (bytes(signature_over(value).signature) + b"\x00")[:length]
     with reverts("MockUSD_InvalidSignature", terms.payer):
-        send(usd.functions.transferWithAuthorization(*terms, signature))
+        send(usd.functions.transferWithAuthorization(*terms._replace(value=value), signature))
 
 
 def test_nobody_signs_for_the_zero_address(
