@@ -1,0 +1,170 @@
+"""x402's facilitator inside the gateway's own process: verifies payments, settles them, and pays the gas.
+
+x402's code blocks on the chain, so it runs in threads. Where it says only that a payment would fail, the
+chain is asked once more and its answer decoded.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any, NamedTuple
+
+from eth_account.signers.local import LocalAccount
+from requests.exceptions import RequestException
+from web3 import HTTPProvider, Web3
+from web3.contract import Contract
+from web3.exceptions import ContractCustomError, ContractLogicError, Web3Exception, Web3RPCError
+from x402 import x402FacilitatorSync
+from x402.mechanisms.evm import FacilitatorWeb3Signer
+from x402.mechanisms.evm.constants import ERR_TRANSACTION_SIMULATION_FAILED
+from x402.mechanisms.evm.exact.facilitator import ExactEvmScheme
+from x402.schemas import (
+    PaymentPayload,
+    PaymentRequirements,
+    SettleResponse,
+    SupportedResponse,
+    VerifyResponse,
+)
+
+from wellhead.chain import artifacts, revert
+from wellhead.errors import Misused, Refused
+from wellhead.gateway.config import GatewayConfig
+from wellhead.gateway.signer import RenewedSigner
+from wellhead.units import format_usd
+
+# Reasons of ours, beside those of x402. What follows ": " in a reason is for people.
+CHAIN_UNAVAILABLE = "chain_unavailable"
+INSUFFICIENT_FUNDS = "insufficient_funds"
+AUTHORIZATION_USED = "authorization_used"
+REFUSED_BY_TOKEN = "refused_by_token"
+UNREADABLE = "unreadable_payment: it does not hold what an EIP-3009 authorization consists of"
+
+_log = logging.getLogger(__name__)
+
+
+class TokenDomain(NamedTuple):
+    """The token's EIP-712 name and version, which a payer signs under."""
+
+    name: str
+    version: str
+
+
+class Facilitator:
+    """x402's asynchronous FacilitatorClient, without a network between."""
+
+    def __init__(self, config: GatewayConfig, account: LocalAccount) -> None:
+        """Raises Misused when the chain, the token or the payee is not what the configuration says.
+
+        `account` pays the gas of settlements. Nothing else may use its key: nonces would collide.
+        """
+        self._network = config.network
+        self._w3 = Web3(HTTPProvider(config.rpc_url, request_kwargs={"timeout": 30}))
+        self._token = _token(self._w3, config.asset)
+        self.domain = _check_chain(self._w3, self._token, config)
+        key = account.key.hex()
+        signer = RenewedSigner(
+            lambda: FacilitatorWeb3Signer(key, config.rpc_url, config.settle_timeout_seconds)
+        )
+        self._inner = x402FacilitatorSync()
+        self._inner.register([config.network], ExactEvmScheme(signer))
+
+    def get_supported(self) -> SupportedResponse:
+        """What this facilitator can verify and settle: `exact` on one network."""
+        return self._inner.get_supported()
+
+    async def verify(self, payload: PaymentPayload, requirements: PaymentRequirements) -> VerifyResponse:
+        """Whether `payload` would pay `requirements` now. Sends nothing, raises nothing."""
+        return await asyncio.to_thread(self._verify, payload, requirements)
+
+    async def settle(self, payload: PaymentPayload, requirements: PaymentRequirements) -> SettleResponse:
+        """Carry the payment out and wait until it is mined. Raises nothing."""
+        return await asyncio.to_thread(self._settle, payload, requirements)
+
+    def _verify(self, payload: PaymentPayload, requirements: PaymentRequirements) -> VerifyResponse:
+        try:
+            verdict = self._inner.verify(payload, requirements)
+        except Exception:
+            # x402 lets through what it meets in a payload, and RPC errors, whose text may hold a secret URL.
+            _log.warning("a payment could not be verified", exc_info=True)
+            verdict = VerifyResponse(is_valid=False, invalid_reason=UNREADABLE)
+        if not verdict.is_valid:
+            reason = self._reason(verdict.invalid_reason, payload, requirements)
+            verdict = VerifyResponse(is_valid=False, invalid_reason=reason, payer=verdict.payer)
+        return verdict
+
+    def _settle(self, payload: PaymentPayload, requirements: PaymentRequirements) -> SettleResponse:
+        try:
+            outcome = self._inner.settle(payload, requirements)
+        except Exception:
+            _log.warning("a payment could not be settled", exc_info=True)
+            outcome = SettleResponse(success=False, transaction="", network=self._network)
+        if outcome.success:
+            return outcome
+        _log.warning("settlement failed: %s %s", outcome.error_reason, outcome.error_message)
+        reason = outcome.error_reason if self._w3.is_connected() else CHAIN_UNAVAILABLE
+        # The message goes to the customer, and may hold the RPC's URL: it stays in the log.
+        return outcome.model_copy(update={"error_reason": reason, "error_message": None})
+
+    def _reason(
+        self, reason: str | None, payload: PaymentPayload, requirements: PaymentRequirements
+    ) -> str | None:
+        gone = f"{CHAIN_UNAVAILABLE}: the chain does not answer the gateway"
+        try:
+            if not self._w3.is_connected():
+                return gone
+            if reason == ERR_TRANSACTION_SIMULATION_FAILED:
+                return self._why(payload.payload, int(requirements.amount))
+        except (RequestException, Web3Exception):
+            return gone
+        return reason
+
+    def _why(self, payment: dict[str, Any], price_usd6: int) -> str:
+        """Ask the token itself why it would refuse; uses only what USDC has too."""
+        terms = payment["authorization"]
+        payer, nonce = Web3.to_checksum_address(terms["from"]), bytes.fromhex(terms["nonce"][2:])
+        if self._token.functions.authorizationState(payer, nonce).call():
+            return f"{AUTHORIZATION_USED}: this payment was carried out or canceled before; sign a new one"
+        balance_usd6 = self._token.functions.balanceOf(payer).call()
+        if balance_usd6 < price_usd6:
+            held, price = format_usd(balance_usd6), format_usd(price_usd6)
+            return f"{INSUFFICIENT_FUNDS}: {payer} holds {held}, the call costs {price}"
+        signature = bytes.fromhex(payment["signature"].removeprefix("0x"))
+        form = "bytes"
+        proof: tuple[Any, ...] = (signature,)
+        if len(signature) == 65:
+            form, proof = "uint8,bytes32,bytes32", (signature[64], signature[:32], signature[32:64])
+        name = f"transferWithAuthorization(address,address,uint256,uint256,uint256,bytes32,{form})"
+        call = self._token.get_function_by_signature(name)(
+            payer,
+            Web3.to_checksum_address(terms["to"]),
+            *(int(terms[field]) for field in ("value", "validAfter", "validBefore")),
+            nonce,
+            *proof,
+        )
+        try:
+            call.call()
+        except (ContractCustomError, ContractLogicError, Web3RPCError) as error:
+            return f"{REFUSED_BY_TOKEN}: {revert.from_exception(error)}"
+        return f"{REFUSED_BY_TOKEN}: refused a moment ago, and no longer; try again"
+
+
+def _token(w3: Web3, asset: str) -> Contract:
+    """The stablecoin behind the interfaces that USDC shares: MockUSD's ABI covers them."""
+    return w3.eth.contract(address=Web3.to_checksum_address(asset), abi=artifacts.load("MockUSD").abi)
+
+
+def _check_chain(w3: Web3, token: Contract, config: GatewayConfig) -> TokenDomain:
+    try:
+        found = w3.eth.chain_id
+        if found != config.chain_id:
+            raise Misused(
+                f"{config.rpc_url} is chain {found}, the gateway is configured for {config.chain_id}"
+            )
+        if not w3.eth.get_code(token.address):
+            raise Misused(f"there is no contract at {config.asset} on chain {found}: is `asset` right?")
+        return TokenDomain(token.functions.name().call(), token.functions.version().call())
+    except (RequestException, Web3Exception) as error:
+        raise Refused(
+            f"no stablecoin answers at {config.asset} through {config.rpc_url}: {type(error).__name__}"
+        ) from error

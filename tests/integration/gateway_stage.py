@@ -1,0 +1,90 @@
+"""What a gateway test stands on: dollars, prices, a running gateway with everything around it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any, NamedTuple
+
+import httpx
+from eth_account.signers.local import LocalAccount
+from standin_upstream import MODEL, StandInUpstream
+from web3 import Web3
+from web3.contract import Contract
+from web3.types import RPCEndpoint
+from x402 import x402Client
+from x402.http.clients.httpx import x402HttpxClient
+from x402.mechanisms.evm import EthAccountSigner
+from x402.mechanisms.evm.exact.client import ExactEvmScheme
+
+from wellhead.chain.transact import Sender
+from wellhead.gateway.config import GatewayConfig
+
+USD = 10**6
+PRICE_USD6 = 1_500
+CUSTOMER_USD6 = 10 * USD
+REQUEST = {"model": MODEL, "input": "a barrel of compute"}
+
+
+class Dollars(NamedTuple):
+    """MockUSD, driven by the account that has all its roles."""
+
+    contract: Contract
+    owner: Sender
+
+    @property
+    def address(self) -> str:
+        return str(self.contract.address)
+
+    def of(self, account: str) -> int:
+        return int(self.contract.functions.balanceOf(account).call())
+
+    def do(self, function: str, *arguments: Any) -> None:
+        self.owner.send(self.contract.functions[function](*arguments))
+
+    def payments(self) -> int:
+        """EIP-3009 transfers ever carried out."""
+        return len(self.contract.events.AuthorizationUsed().get_logs(from_block=0))
+
+
+class Stage(NamedTuple):
+    """A running gateway with everything around it. Dollars are atomic."""
+
+    url: str
+    config: GatewayConfig
+    upstream: StandInUpstream
+    usd: Dollars
+    w3: Web3
+    customer: LocalAccount
+    pay_to: str
+
+    @property
+    def earned_usd6(self) -> int:
+        return self.usd.of(self.pay_to)
+
+    def rpc(self, method: str, *parameters: Any) -> Any:
+        return self.w3.provider.make_request(RPCEndpoint(method), list(parameters)).get("result")
+
+
+OpenStage = Callable[..., AbstractContextManager[Stage]]
+
+
+def stock_client(stage: Stage) -> x402HttpxClient:
+    """x402's own client, told no more than that this token is allowed."""
+    wallet = x402Client()
+    wallet.register(stage.config.network, ExactEvmScheme(EthAccountSigner(stage.customer)))
+    wallet.set_spend_controls(
+        {"allowed_assets": [{"network": stage.config.network, "asset": stage.config.asset}]}
+    )
+    return x402HttpxClient(wallet, timeout=20)
+
+
+def post(stage: Stage, **options: object) -> httpx.Response:
+    """One call by nobody in particular."""
+    return httpx.post(f"{stage.url}/v1/embeddings", **{"json": REQUEST, "timeout": 20, **options})  # type: ignore[arg-type]
+
+
+async def pay(stage: Stage) -> httpx.Response:
+    """One call, paid for by a stock client."""
+    async with stock_client(stage) as client:
+        return await client.post(f"{stage.url}/v1/embeddings", json=REQUEST)
