@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.28;
 
+import {ECDSA} from "solady/src/utils/ECDSA.sol";
 import {SSTORE2} from "solady/src/utils/SSTORE2.sol";
 
 /// @notice k-of-n signatures from a set of signers that lives in a code blob, which reads far cheaper than slots.
@@ -79,7 +80,7 @@ library Quorum {
         bytes memory blob = SSTORE2.read(pointer);
         signers = new address[]((blob.length - DIGEST_BYTES) / ADDRESS_BYTES);
         for (uint256 i; i < signers.length; ++i) {
-            signers[i] = _memberAt(blob, i);
+            signers[i] = _memberAt(blob, signers.length - i);
         }
     }
 
@@ -99,44 +100,48 @@ library Quorum {
         bytes memory blob = SSTORE2.read(pointer);
         // Unchecked: small counters, and a blob always holds its digest.
         unchecked {
-            uint256 count = (blob.length - DIGEST_BYTES) / ADDRESS_BYTES;
-            uint256 next;
-            address previous = address(0);
+            uint256 left = (blob.length - DIGEST_BYTES) / ADDRESS_BYTES;
+            address previous;
             for (uint256 i; i < k; ++i) {
-                address signer = _recover(messageHash, signatures, i);
-                require(signer != address(0), Quorum_InvalidSignature(i));
-                require(signer > previous, Quorum_SignaturesNotAscending(i, previous, signer));
-                while (next < count && _memberAt(blob, next) < signer) ++next;
-                require(next < count && _memberAt(blob, next) == signer, Quorum_ForeignSigner(i, signer));
+                (bytes32 r, bytes32 parityAndS) = _signatureAt(signatures, i);
+                address signer = ECDSA.tryRecover(messageHash, r, parityAndS); // zero if nobody signed
+                if (signer <= previous) _refuseOrder(i, previous, signer);
                 previous = signer;
+                while (true) {
+                    if (left == 0) revert Quorum_ForeignSigner(i, signer);
+                    address member = _memberAt(blob, left--);
+                    if (member == signer) break;
+                    if (member > signer) revert Quorum_ForeignSigner(i, signer);
+                }
             }
         }
     }
 
-    /// @dev Zero if the signature is none. In an EIP-2098 signature the top bit of the second word is the parity.
-    function _recover(bytes32 messageHash, bytes calldata signatures, uint256 index)
-        private
-        pure
-        returns (address)
-    {
-        bytes32 r;
-        uint256 parityAndS;
-        // Slicing calldata would check again, word by word, the length that `verify` has checked once.
-        assembly ("memory-safe") {
-            let at := add(signatures.offset, mul(index, SIGNATURE_BYTES))
-            r := calldataload(at)
-            parityAndS := calldataload(add(at, 32))
-        }
-        // Safe cast: one bit added to 27.
-        return ecrecover(
-            messageHash, uint8(27 + (parityAndS >> 255)), r, bytes32(parityAndS & type(uint256).max >> 1)
-        );
+    /// @dev Says why `signer` cannot come after `previous`; always reverts.
+    function _refuseOrder(uint256 index, address previous, address signer) private pure {
+        require(signer != address(0), Quorum_InvalidSignature(index));
+        revert Quorum_SignaturesNotAscending(index, previous, signer);
     }
 
-    /// @dev Solidity has no packed memory arrays: read the word and keep its first 20 bytes. `index` is below n.
-    function _memberAt(bytes memory blob, uint256 index) private pure returns (address member) {
+    /// @dev The two words of an EIP-2098 signature; the second has the parity in its top bit. Slicing calldata would
+    /// check again, word by word, the length that `verify` has checked once.
+    function _signatureAt(bytes calldata signatures, uint256 index)
+        private
+        pure
+        returns (bytes32 r, bytes32 parityAndS)
+    {
         assembly ("memory-safe") {
-            member := shr(96, mload(add(add(blob, 64), mul(index, ADDRESS_BYTES)))) // 64: length, digest
+            let place := add(signatures.offset, mul(index, SIGNATURE_BYTES))
+            r := calldataload(place)
+            parityAndS := calldataload(add(place, 32))
+        }
+    }
+
+    /// @dev The member with `left` members from it to the end, itself included; 1 <= left <= n. Solidity has no packed
+    /// memory arrays: read the word from there on and keep its first 20 bytes.
+    function _memberAt(bytes memory blob, uint256 left) private pure returns (address member) {
+        assembly ("memory-safe") {
+            member := shr(96, mload(sub(add(add(blob, 32), mload(blob)), mul(left, ADDRESS_BYTES))))
         }
     }
 }

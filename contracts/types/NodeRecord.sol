@@ -24,6 +24,18 @@ struct NodeRecord {
 /// windowEnd 40 | covered 32 | up 32 | busy 40 | energy 40 | work 64 | gpus 8.
 type PackedRecord is bytes32;
 
+/// @notice What a node did between two records. up <= covered <= elapsed; busy <= up * gpuCount.
+/// Seconds elapsed but not covered are unknown: neither up nor down.
+struct NodeDelta {
+    uint40 elapsedSeconds;
+    uint32 coveredSeconds;
+    uint32 upSeconds;
+    uint40 busyGpuSeconds;
+    uint40 energyWh;
+    uint64 workUnits;
+    uint8 gpuCount;
+}
+
 /// @notice A record with the proof that it belongs to a round's root.
 struct Reading {
     /// The round whose root the proof leads to.

@@ -78,23 +78,26 @@ contract QuorumProperties is Property {
     }
 
     /// Swapping two signatures, or giving one twice, names the place.
-    function testFuzz_DisorderFails(uint256 n, uint256 f, uint256 seed, uint256 at, bool twice) public {
+    function testFuzz_DisorderFails(uint256 n, uint256 f, uint256 seed, uint256 place, bool twice) public {
         (n, f) = _configure(n, f);
         uint256 k = 2 * f + 1;
         uint256[] memory chosen = _pick(n, k, seed);
-        at = bound(at, 1, k - 1);
-        (uint256 low, uint256 high) = (chosen[at - 1], chosen[at]);
-        (chosen[at - 1], chosen[at]) = twice ? (low, low) : (high, low);
+        place = bound(place, 1, k - 1);
+        (uint256 low, uint256 high) = (chosen[place - 1], chosen[place]);
+        (chosen[place - 1], chosen[place]) = twice ? (low, low) : (high, low);
         vm.expectRevert(
             abi.encodeWithSelector(
-                Quorum.Quorum_SignaturesNotAscending.selector, at, all[chosen[at - 1]], all[chosen[at]]
+                Quorum.Quorum_SignaturesNotAscending.selector,
+                place,
+                all[chosen[place - 1]],
+                all[chosen[place]]
             )
         );
         bench.verify(MESSAGE, _join(chosen));
     }
 
     /// A signer outside the set is named, wherever its address falls.
-    function testFuzz_ForeignSignerFails(uint256 f, uint256 seed, uint256 at, uint256 stranger) public {
+    function testFuzz_ForeignSignerFails(uint256 f, uint256 seed, uint256 stranger) public {
         f = bound(f, 1, 9);
         uint256 n = 3 * f + 1;
         uint256 k = 2 * f + 1;
@@ -114,18 +117,19 @@ contract QuorumProperties is Property {
         uint256 start = seed % MAX_SIGNERS;
         uint256 left = k - 1;
         for (uint256 i; left > 0; ++i) {
-            uint256 place = (start + i) % MAX_SIGNERS;
-            if (member[place] && !used[place]) (used[place], left) = (true, left - 1);
+            uint256 candidate = (start + i) % MAX_SIGNERS;
+            if (member[candidate] && !used[candidate]) (used[candidate], left) = (true, left - 1);
         }
         uint256[] memory chosen = new uint256[](k);
         uint256 filled;
+        uint256 place;
         for (uint256 i; i < MAX_SIGNERS; ++i) {
             if (used[i]) {
-                if (i == stranger) at = filled;
+                if (i == stranger) place = filled;
                 chosen[filled++] = i;
             }
         }
-        vm.expectRevert(abi.encodeWithSelector(Quorum.Quorum_ForeignSigner.selector, at, all[stranger]));
+        vm.expectRevert(abi.encodeWithSelector(Quorum.Quorum_ForeignSigner.selector, place, all[stranger]));
         bench.verify(MESSAGE, _join(chosen));
     }
 
@@ -160,24 +164,24 @@ contract QuorumProperties is Property {
     }
 
     /// A zero, repeated or misplaced signer cannot be configured.
-    function testFuzz_MisorderedSetsAreRefused(uint256 n, uint256 at, address intruder) public {
+    function testFuzz_MisorderedSetsAreRefused(uint256 n, uint256 place, address intruder) public {
         n = bound(n, 4, MAX_SIGNERS);
-        at = bound(at, 0, n - 1);
+        place = bound(place, 0, n - 1);
         address[] memory set = new address[](n);
         for (uint256 i; i < n; ++i) {
             set[i] = all[i];
         }
-        address previous = at == 0 ? address(0) : all[at - 1];
+        address previous = place == 0 ? address(0) : all[place - 1];
         intruder = address(uint160(bound(uint160(intruder), 0, uint160(previous))));
-        set[at] = intruder;
+        set[place] = intruder;
         vm.expectRevert(
-            abi.encodeWithSelector(Quorum.Quorum_SignersNotAscending.selector, at, previous, intruder)
+            abi.encodeWithSelector(Quorum.Quorum_SignersNotAscending.selector, place, previous, intruder)
         );
         bench.write(set, 1, DIGEST);
     }
 
     /// Every part of a configuration is in its digest.
-    function testFuzz_DigestNamesTheConfiguration(uint256 count, uint8 f, uint256 n, uint256 at) public {
+    function testFuzz_DigestNamesTheConfiguration(uint256 count, uint8 f, uint256 n, uint256 place) public {
         n = bound(n, 4, MAX_SIGNERS);
         address[] memory set = new address[](n);
         for (uint256 i; i < n; ++i) {
@@ -192,7 +196,7 @@ contract QuorumProperties is Property {
         vm.chainId(block.chainid + 1);
         holds(digest != bench.digestOf(count, f, set), "chain");
         vm.chainId(block.chainid - 1);
-        set[bound(at, 0, n - 1)] = address(1);
+        set[bound(place, 0, n - 1)] = address(1);
         holds(digest != bench.digestOf(count, f, set), "signers");
     }
 

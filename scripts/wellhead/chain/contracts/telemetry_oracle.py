@@ -25,8 +25,8 @@ class TelemetryOracle(Wrapper):
     def report(self, round_: int, root: bytes, records: bytes, signatures: bytes) -> ContractFunction:
         return self.call("report", round_, root, records, signatures)
 
-    def veto(self, round_: int) -> ContractFunction:
-        return self.call("veto", round_)
+    def veto(self, round_: int, reason: str) -> ContractFunction:
+        return self.call("veto", round_, reason)
 
     def restore(self, node: int, reading: Reading) -> ContractFunction:
         return self.call("restore", node, reading)
