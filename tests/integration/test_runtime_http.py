@@ -105,7 +105,7 @@ def test_refused_requests_leave_served_work_untouched(node: Node) -> None:
         node.client.embeddings.create(model=MODEL_NAME, input=["x"] * (MAX_INPUTS + 1))
     with pytest.raises(openai.BadRequestError, match="token ids"):
         node.client.embeddings.create(model=MODEL_NAME, input=[1, 2, 3])
-    with pytest.raises(openai.NotFoundError, match="serves 'all-minilm-l6-v2'"):
+    with pytest.raises(openai.NotFoundError, match="serves 'all-MiniLM-L6-v2'"):
         node.client.embeddings.create(model="another", input="text")
     after = node.counters()
     for name in (names.PROMPT_TOKENS, names.BUSY_SECONDS):

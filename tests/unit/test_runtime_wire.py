@@ -59,7 +59,7 @@ def test_the_limits_themselves_are_allowed() -> None:
         ({"input": ["a", None]}, "input", 400, "input[1] must be a string, not null"),
         ({"input": {"a": 1}}, "input", 400, "not an object"),
         ({"input": "bad \ud800 text"}, "input", 400, "lone surrogate"),
-        ({"model": "gpt-5"}, "model", 404, "no model 'gpt-5' here; this node serves 'all-minilm-l6-v2'"),
+        ({"model": "gpt-5"}, "model", 404, "no model 'gpt-5' here; this node serves 'all-MiniLM-L6-v2'"),
         ({"model": None}, "model", 400, "model is missing"),
         ({"encoding_format": "hex"}, "encoding_format", 400, "'hex'; known are 'float' and 'base64'"),
         ({"encoding_format": ["float"]}, "encoding_format", 400, "known are"),

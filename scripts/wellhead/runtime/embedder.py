@@ -13,7 +13,7 @@ from tokenizers import Tokenizer
 from wellhead.runtime.model import DIMENSIONS, Array, Model, build_model, embed_tokens, load_tensors
 from wellhead.runtime.tokenizing import load_tokenizer, token_ids
 
-MODEL_NAME = "all-minilm-l6-v2"
+MODEL_NAME = "all-MiniLM-L6-v2"
 # Texts in one forward pass: bounds memory (16 x 256 tokens need about 50 MB of scores per layer).
 GROUP_TEXTS = 16
 
