@@ -1,0 +1,70 @@
+"""Several reporters over the same windows: start, cut a window off whenever one is due, finish."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from wellhead.errors import Misused, Refused
+from wellhead.oracle.observation import Window
+from wellhead.oracle.sampler import Reporter, slot_at
+from wellhead.oracle.sealed import Revealed
+
+# Threads need a moment to begin; what they sample before the first window is its base.
+LEAD_SLOTS = 2
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A window, and what the reporters who were not silent revealed of it."""
+
+    window: Window
+    revealed: tuple[Revealed, ...]
+
+
+class Watch:
+    """Reporters on one grid. In this form they share a process; each still measures by itself."""
+
+    def __init__(self, reporters: Sequence[Reporter]) -> None:
+        """Raises Misused unless all sample at the same interval."""
+        intervals = {reporter.interval_ms for reporter in reporters}
+        if len(intervals) != 1:
+            raise Misused(f"reporters must share one interval, these have {sorted(intervals)} ms")
+        self.reporters = tuple(reporters)
+        self.interval_ms = intervals.pop()
+        self._first_slot = 0
+
+    def start(self) -> None:
+        """Begin to watch."""
+        self._first_slot = slot_at(time.time(), self.interval_ms) + LEAD_SLOTS
+        for reporter in self.reporters:
+            reporter.start()
+
+    def cut(self) -> Seen:
+        """End the window with the next sample and begin another. Takes up to two intervals.
+
+        Whatever the node did before the call is in it. Raises Refused if nobody sampled.
+        """
+        last = max(slot_at(time.time(), self.interval_ms) + 1, self._first_slot)
+        deadline = (last + 1) * self.interval_ms / 1000
+        active = [reporter for reporter in self.reporters if not reporter.silent]
+        if not active:
+            raise Refused("every reporter is silent: nothing was observed")
+        for reporter in active:
+            reporter.wait_for(last, deadline - time.time())  # one that is late has seen nothing in that slot
+        window = Window(self._first_slot, last + 1 - self._first_slot, self.interval_ms)
+        self._first_slot = last + 1
+        return Seen(window, tuple(reporter.collect(window) for reporter in active))
+
+    def finish(self) -> Seen:
+        """Cut the last window off and end every reporter."""
+        try:
+            return self.cut()
+        finally:
+            self.stop()
+
+    def stop(self) -> None:
+        """End every reporter; harmless when they have ended."""
+        for reporter in self.reporters:
+            reporter.stop()
