@@ -104,4 +104,8 @@ def _sentence(error: CustomError, values: dict[str, Any]) -> str:
 
 
 def _show(value: Any) -> str:
-    return f"0x{value.hex()}" if isinstance(value, bytes) else str(value)
+    if not isinstance(value, bytes):
+        return str(value)
+    text = value.rstrip(b"\0")
+    # Names of fields come as bytes32 of ASCII.
+    return text.decode() if len(text) > 2 and text.isalnum() else f"0x{value.hex()}"

@@ -8,7 +8,7 @@ import click
 import typer
 from rich.console import Console
 
-from wellhead.cli import deploy, doctor, node, shares, up, usd
+from wellhead.cli import bench, demo, deploy, doctor, node, shares, up, usd
 from wellhead.errors import WellheadError
 
 EXIT_MISUSED = 2
@@ -22,11 +22,13 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command("up")(up.up)
+app.command("demo")(demo.demo)
 app.command("doctor")(doctor.doctor)
 app.command("deploy")(deploy.deploy)
 app.add_typer(usd.app, name="usd")
 app.add_typer(node.app, name="node")
 app.add_typer(shares.app, name="shares")
+app.add_typer(bench.app, name="bench")
 
 
 def main() -> None:

@@ -79,7 +79,7 @@ def sell_shares(stage: Stage, node: int) -> Listed:
         opens_at=opens,
         closes_at=opens + 7 * DAY_SECONDS,
         upfront_bps=2_000,
-        delivery_seconds=1_800,
+        delivery_seconds=3_600,
         deliver_by=opens + 37 * DAY_SECONDS,
         deliver_hard_limit=opens + 67 * DAY_SECONDS,
         service_term_seconds=365 * DAY_SECONDS,

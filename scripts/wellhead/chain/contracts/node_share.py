@@ -51,7 +51,8 @@ class NodeShare(Wrapper):
 
     def streaming_usd6(self, at: int) -> int:
         """What is in the reservoir and not released to holders by the time `at`, rounded down."""
-        return self.reservoir().level_usd6(at, self.tau_seconds(), self.total_supply())
+        unreleased = self.reservoir().checkpoint(at, self.tau_seconds())
+        return unreleased.pending_x48 * self.total_supply() >> 48
 
     def credits(self) -> tuple[int, int]:
         """What the operator and the protocol may claim now, usd6."""
