@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import sys
 
-import click
 import typer
 from rich.console import Console
 
 from wellhead.cli import bench, demo, deploy, doctor, node, shares, up, usd
 from wellhead.errors import WellheadError
 
-EXIT_MISUSED = 2
 EXIT_INTERRUPTED = 130
 
 app = typer.Typer(
@@ -33,14 +31,11 @@ app.add_typer(bench.app, name="bench")
 
 def main() -> None:
     """Exit codes: 0 done, 1 refused by a chain or a peer, 2 misused."""
-    problems = Console(stderr=True, soft_wrap=True)
     try:
-        app(standalone_mode=False)
+        app()  # misuse that typer itself finds ends with exit code 2
     except WellheadError as error:
-        problems.print(f"[bold red]wellhead:[/] {error}", markup=True, highlight=False)
+        Console(stderr=True, soft_wrap=True).print("[bold red]wellhead:[/]", end=" ")
+        Console(stderr=True, soft_wrap=True).print(str(error), markup=False, highlight=False)
         sys.exit(error.exit_code)
-    except click.ClickException as error:
-        error.show()
-        sys.exit(EXIT_MISUSED)
-    except (KeyboardInterrupt, click.Abort):
+    except KeyboardInterrupt:
         sys.exit(EXIT_INTERRUPTED)
