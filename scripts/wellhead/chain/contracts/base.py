@@ -8,9 +8,10 @@ from eth_typing import ChecksumAddress
 from web3 import Web3
 from web3.contract import Contract
 from web3.contract.contract import ContractFunction
+from web3.exceptions import ContractCustomError, ContractLogicError
 from web3.types import BlockIdentifier
 
-from wellhead.chain import artifacts
+from wellhead.chain import artifacts, revert
 from wellhead.errors import Refused
 
 
@@ -35,5 +36,8 @@ class Wrapper:
         return prepared
 
     def read(self, function: str, *arguments: Any, block: BlockIdentifier = "latest") -> Any:
-        """The value of a view function at `block`."""
-        return self.call(function, *arguments).call(block_identifier=block)
+        """The value of a view function at `block`. Raises ContractRefused when it reverts."""
+        try:
+            return self.call(function, *arguments).call(block_identifier=block)
+        except (ContractCustomError, ContractLogicError) as error:
+            raise revert.from_exception(error) from error
