@@ -15,7 +15,7 @@ def measure_offering(stage: BenchStage) -> dict[str, int]:
     node = stage.attested_node()
     stage.share(node, eligibility=ADDRESS_ZERO, issuer=stage.offering.address, supply_units=0)
     opens = local.chain_time(stage.w3)
-    closes = opens + 30 * DAY_SECONDS
+    closes = opens + DAY_SECONDS
     terms = Terms(
         price_usd6_per_share=10 * ONE,
         soft_cap_units=500 * ONE,
@@ -25,8 +25,8 @@ def measure_offering(stage: BenchStage) -> dict[str, int]:
         closes_at=closes,
         upfront_bps=2_000,
         delivery_seconds=72 * 3_600,
-        deliver_by=closes + 30 * DAY_SECONDS,
-        deliver_hard_limit=closes + 60 * DAY_SECONDS,
+        deliver_by=closes + 10 * DAY_SECONDS,
+        deliver_hard_limit=closes + 20 * DAY_SECONDS,
         service_term_seconds=365 * DAY_SECONDS,
         floor_price_usd6_per_gpu_hour=ONE,
     )

@@ -24,8 +24,9 @@ from wellhead.deploy.parameters import local_parameters
 from wellhead.node_spec import SpecDocument
 
 GENESIS = 1_700_000_000
-WINDOW_SECONDS = 3_600
-RING_ROUNDS = 64  # the smallest, so that a second lap is soon reached
+# The smallest ring, so that a second lap is soon reached; the longest windows, so that it still spans a sale.
+RING_ROUNDS = 64
+WINDOW_SECONDS = 43_200
 DAY_SECONDS = 86_400
 FUNDS_USD6 = 10**12
 SPEC = SpecDocument(name="bench", gpu_class="BENCH", gpu_count=200, region="US", power_watts=1, sla_bps=9_900)
@@ -43,7 +44,6 @@ class BenchStage:
         parameters = local_parameters(GENESIS).model_copy(
             update={
                 "usd": usd,
-                "genesis": local.chain_time(w3),
                 "window_seconds": WINDOW_SECONDS,
                 "ring_rounds": RING_ROUNDS,
                 "bond_usd6_per_gpu": 0,
@@ -55,10 +55,13 @@ class BenchStage:
         self.factory = NodeShareFactory(w3, deployed.address("NodeShareFactory"))
         self.offering = Offering(w3, deployed.address("Offering"))
         self.oracle = TelemetryOracle(w3, deployed.address("TelemetryOracle"))
+        minting = w3.eth.contract(
+            address=self.usd.address, abi=artifacts.load("PlainUSD" if plain_usd else "MockUSD").abi
+        )
         if not plain_usd:
             owner.send(self.usd.call("configureMinter", owner.address, 20 * FUNDS_USD6))
         for role in ("operator", "holder", "second-holder", "customer"):
-            owner.send(self.usd.call("mint", self.address(role), FUNDS_USD6))
+            owner.send(minting.functions.mint(self.address(role), FUNDS_USD6))
 
     def sender(self, role: str) -> Sender:
         return Sender(self.w3, keys.local_account(role))
