@@ -1,0 +1,5 @@
+"""`python -m wellhead`: the command line."""
+
+from wellhead.cli import main
+
+main()

@@ -1,0 +1,58 @@
+"""The README's tour, typed as it stands, from top to bottom."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from wellhead.chain import local
+
+ROOT = Path(__file__).resolve().parents[2]
+# Shown in the README and tested elsewhere: they take minutes, or start what does not end by itself.
+ELSEWHERE = ("wellhead up", "brownie", "bench gas", "make ", "gateway run --chain")
+
+
+def _tour() -> str:
+    section = (ROOT / "README.md").read_text().split("## Five minutes as …")[1].split("## Where things live")[0]
+    blocks = re.findall(r"```\n(.*?)```", section, flags=re.DOTALL)
+    lines = "".join(blocks).splitlines()
+    kept = [line for line in lines if not any(words in line for words in ELSEWHERE)]
+    return "\n".join(kept)
+
+
+def test_the_tour_works_as_written(tmp_path: Path) -> None:
+    tour = _tour()
+    assert tour.count(".venv/bin/wellhead") >= 10
+    (tmp_path / ".venv").symlink_to(Path(sys.prefix))
+    port = local.free_port()
+    environment = {
+        **os.environ,
+        "WELLHEAD_NETWORK": f"http://{local.HOST}:{port}",
+        "WELLHEAD_DEPLOYMENTS": str(tmp_path / "deployments"),
+    }
+    up = subprocess.Popen(
+        [sys.executable, "-m", "wellhead", "up", "--json", "--port", str(port)],
+        cwd=tmp_path,
+        env=environment,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert up.stdout is not None
+        for line in up.stdout:
+            if line == "}\n":
+                break
+        run = subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", tour],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=240,
+            check=False,
+        )
+        assert run.returncode == 0, run.stdout + run.stderr
+    finally:
+        up.terminate()
+        up.wait(30)

@@ -1,0 +1,121 @@
+"""`wellhead up` as a person uses it: everything there, and nothing left behind however it ends."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from wellhead.chain import local
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex((local.HOST, port)) == 0
+
+
+class _Up:
+    """A running `wellhead up --json`."""
+
+    def __init__(self, folder: Path, *options: str) -> None:
+        self.port = local.free_port()
+        self.environment = {
+            **os.environ,
+            "WELLHEAD_NETWORK": f"http://{local.HOST}:{self.port}",
+            "WELLHEAD_DEPLOYMENTS": str(folder / "deployments"),
+        }
+        command = [sys.executable, "-m", "wellhead", "up", "--json", "--port", str(self.port), *options]
+        self.process = subprocess.Popen(
+            command, cwd=folder, env=self.environment, stdout=subprocess.PIPE, text=True
+        )
+        assert self.process.stdout is not None
+        text = ""
+        for line in self.process.stdout:
+            text += line
+            if line == "}\n":
+                break
+        self.announced = json.loads(text)
+
+    def run(self, *command: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "wellhead", *command],
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    def end(self, number: int) -> None:
+        self.process.send_signal(number)
+        self.process.wait(30)
+
+
+@pytest.fixture
+def up(tmp_path: Path) -> Iterator[_Up]:
+    running = _Up(tmp_path)
+    yield running
+    running.process.kill()
+    running.process.wait()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_it_leaves_no_process_behind(up: _Up, number: int) -> None:
+    assert _listens(up.port)
+    up.end(number)
+    deadline = time.monotonic() + 15
+    while _listens(up.port):
+        assert time.monotonic() < deadline, "the chain outlived `wellhead up`"
+    if number != signal.SIGKILL:
+        assert up.process.returncode == 0
+
+
+def test_everything_is_there_and_bad_input_is_named(up: _Up) -> None:
+    assert set(up.announced["contracts"]) >= {"MockUSD", "NodeRegistry", "NodeShareFactory", "Offering"}
+    balance = up.run("usd", "balance", "holder", "--json")
+    assert json.loads(balance.stdout)["balance_usd6"] == 10**12
+
+    for command, code, words in (
+        (("usd", "send", "holder", "1e6"), 2, "1e6"),
+        (("usd", "send", "holder", "1.2345678"), 2, "1.2345678"),
+        (("usd", "send", "holder", "--", "-5"), 2, "-5"),
+        (("usd", "send", "0x1234", "5"), 2, "0x1234"),
+        (("usd", "send", "holder", "9999999999"), 1, "nsufficient"),
+        (("usd", "send", "holder", "5", "--as", "nobody"), 2, "nobody"),
+        (("usd", "balance", "holder", "--network", "mars"), 2, "mars"),
+        (("usd", "balance", "holder", "--network", "http://127.0.0.1:1"), 1, "127.0.0.1:1"),
+        (("shares", "buy", "7", "1"), 2, "node 7"),
+        (("node", "show", "1"), 2, "unknown node 1"),
+        (("shares", "mint", "1", "--name", "a", "--symbol", "b", "--tau", "soon"), 2, "soon"),
+    ):
+        refused = up.run(*command)
+        assert refused.returncode == code, (command, refused)
+        assert words in refused.stderr, (command, refused.stderr)
+        assert refused.stdout == ""
+        assert "Traceback" not in refused.stderr
+
+
+def test_a_used_port_is_named(up: _Up) -> None:
+    second = up.run("up", "--port", str(up.port))
+    assert second.returncode == 1
+    assert f"port {up.port} is in use" in second.stderr
+
+
+def test_a_kept_chain_comes_back_as_it_was(tmp_path: Path) -> None:
+    state = ("--state", str(tmp_path / "state"))
+    first = _Up(tmp_path, *state)
+    assert first.run("usd", "send", "holder", "5").returncode == 0
+    first.end(signal.SIGTERM)
+    second = _Up(tmp_path, *state)
+    try:
+        assert second.announced["contracts"] == first.announced["contracts"]
+        balance = second.run("usd", "balance", "holder", "--json")
+        assert json.loads(balance.stdout)["balance_usd6"] == 10**12 + 5_000_000
+    finally:
+        second.end(signal.SIGTERM)
