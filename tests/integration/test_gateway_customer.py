@@ -1,0 +1,290 @@
+"""The paying side: bounded, never twice, every step in view."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import openai
+import pytest
+from fastapi import FastAPI, Request, Response
+from fastapi.responses import StreamingResponse
+from gateway_stage import CUSTOMER_USD6, PRICE_USD6, OpenStage, Stage, post
+from loopback import serving
+from standin_upstream import MODEL, VECTOR
+from x402.http.clients.httpx import PaymentError
+from x402.http.utils import decode_payment_required_header, encode_payment_required_header
+
+from wellhead.chain import keys, local
+from wellhead.customer.clients import (
+    async_openai_client,
+    openai_client,
+    paying_client,
+    paying_client_sync,
+)
+from wellhead.customer.infer import Customer
+from wellhead.customer.once import PaidButUnanswered
+from wellhead.errors import Refused
+
+PATIENCE_SECONDS = 1.0
+
+
+def customer_of(stage: Stage, max_usd6: int = PRICE_USD6, url: str | None = None) -> Customer:
+    return Customer(url or stage.url, stage.customer, stage.config.rpc_url, stage.config.asset, max_usd6)
+
+
+def embed_sync(stage: Stage, url: str | None = None, max_usd6: int = PRICE_USD6) -> Any:
+    """One call by a stock OpenAI client, which tries three times whatever it may try again."""
+    config = stage.config
+    http = paying_client_sync(
+        stage.customer, config.rpc_url, config.asset, max_usd6, timeout=PATIENCE_SECONDS
+    )
+    with http, openai_client(url or stage.url, http) as client:
+        assert client.max_retries == 2
+        return client.with_options(timeout=PATIENCE_SECONDS).embeddings.create(model=MODEL, input="x")
+
+
+def embed_async(stage: Stage, url: str | None = None, max_usd6: int = PRICE_USD6) -> Any:
+    """The same by the asynchronous client."""
+
+    async def embed() -> Any:
+        config = stage.config
+        http = paying_client(stage.customer, config.rpc_url, config.asset, max_usd6)
+        async with http, async_openai_client(url or stage.url, http) as client:
+            assert client.max_retries == 2
+            return await client.with_options(timeout=PATIENCE_SECONDS).embeddings.create(
+                model=MODEL, input="x"
+            )
+
+    return asyncio.run(embed())
+
+
+both_clients = pytest.mark.parametrize("embed", [embed_sync, embed_async], ids=["sync", "async"])
+
+
+class BreakingGateway:
+    """Asks for a real payment, then breaks in a way of the test's choosing. Counts the payments sent."""
+
+    def __init__(self, stage: Stage) -> None:
+        self.payments: set[str] = set()
+        self.terms = post(stage).headers["PAYMENT-REQUIRED"]
+        self.broken = Response(status_code=500)
+        self.app = FastAPI()
+        self.app.add_api_route("/v1/embeddings", self._answer, methods=["POST"])
+
+    def _answer(self, request: Request) -> Response:
+        payment = request.headers.get("PAYMENT-SIGNATURE")
+        if payment is None:
+            return Response("{}", status_code=402, headers={"PAYMENT-REQUIRED": self.terms})
+        self.payments.add(payment)
+        return self.broken
+
+
+def cut_short() -> Response:
+    """A body that ends before its announced length."""
+
+    def body() -> Iterator[bytes]:
+        yield b'{"data": ['
+
+    return StreamingResponse(body(), headers={"content-length": "1000"}, media_type="application/json")
+
+
+@both_clients
+def test_a_call_that_times_out_is_paid_once(open_stage: OpenStage, embed: Any) -> None:
+    with open_stage() as stage:
+        release = stage.upstream.hold()
+        with pytest.raises(PaidButUnanswered, match="before paying again"):
+            embed(stage)
+        release.set()
+    # The stage has ended, and with it every call that was under way.
+    assert stage.usd.payments() == 1
+    assert stage.earned_usd6 == PRICE_USD6
+    assert len(stage.upstream.requests) == 1
+
+
+@both_clients
+@pytest.mark.parametrize("status", [402, 408, 409, 429, 500, 502, 503])
+def test_a_paid_call_that_is_refused_is_not_paid_for_again(stage: Stage, embed: Any, status: int) -> None:
+    gateway = BreakingGateway(stage)
+    gateway.broken = Response("{}", status_code=status, headers={"x-should-retry": "true"})
+    with serving(gateway.app) as url, pytest.raises(openai.APIStatusError) as refused:
+        embed(stage, url)
+    assert refused.value.status_code == status
+    assert len(gateway.payments) == 1
+
+
+@both_clients
+def test_a_paid_answer_that_breaks_off_is_not_paid_for_again(stage: Stage, embed: Any) -> None:
+    gateway = BreakingGateway(stage)
+    gateway.broken = cut_short()
+    with serving(gateway.app) as url, pytest.raises(PaidButUnanswered):
+        embed(stage, url)
+    assert len(gateway.payments) == 1
+
+
+@both_clients
+def test_an_unpaid_call_may_be_tried_again(stage: Stage, embed: Any) -> None:
+    """Before a payment OpenAI's loop does what it is for."""
+    calls: list[int] = []
+    app = FastAPI()
+
+    @app.post("/v1/embeddings")
+    def busy(request: Request) -> Response:
+        calls.append(1)
+        assert "PAYMENT-SIGNATURE" not in request.headers
+        return Response(status_code=503, headers={"retry-after-ms": "1"})
+
+    with serving(app) as url, pytest.raises(openai.InternalServerError):
+        embed(stage, url)
+    assert len(calls) == 3
+
+
+@both_clients
+def test_an_offer_above_the_cap_is_not_signed(stage: Stage, embed: Any) -> None:
+    gateway = BreakingGateway(stage)
+    with serving(gateway.app) as url, pytest.raises((Refused, PaymentError), match=r"bounds|rejected"):
+        embed(stage, url, PRICE_USD6 - 1)
+    assert gateway.payments == set()
+
+
+def test_an_offer_in_another_token_is_not_signed(stage: Stage) -> None:
+    other = keys.local_account("treasury").address
+    with (
+        Customer(stage.url, stage.customer, stage.config.rpc_url, other, PRICE_USD6) as customer,
+        pytest.raises(Refused, match="nothing was signed"),
+    ):
+        customer.infer(MODEL, ["x"])
+    assert stage.usd.payments() == 0
+
+
+def test_terms_on_another_chain_are_not_signed(stage: Stage) -> None:
+    gateway = BreakingGateway(stage)
+    elsewhere = stage.config.model_copy(update={"chain_id": 1})
+    gateway.terms = terms_of(elsewhere.network, stage)
+    with (
+        serving(gateway.app) as url,
+        customer_of(stage, url=url) as customer,
+        pytest.raises(Refused, match="nothing was signed"),
+    ):
+        customer.infer(MODEL, ["x"])
+    assert gateway.payments == set()
+
+
+def terms_of(network: str, stage: Stage) -> str:
+    terms = decode_payment_required_header(post(stage).headers["PAYMENT-REQUIRED"])
+    terms.accepts = [terms.accepts[0].model_copy(update={"network": network})]
+    return encode_payment_required_header(terms)
+
+
+def test_infer_shows_every_step(stage: Stage) -> None:
+    with customer_of(stage) as customer:
+        call = customer.infer(MODEL, ["one", "two"])
+    assert (call.terms.price_usd6, call.terms.pay_to) == (PRICE_USD6, stage.pay_to)
+    assert (call.terms.asset, call.terms.network) == (stage.config.asset, "eip155:31337")
+    assert (call.payment.payer, call.payment.value_usd6) == (stage.customer.address, PRICE_USD6)
+    assert call.payment.pay_to == stage.pay_to
+    assert (call.answer.embeddings, call.answer.dimensions, call.answer.prompt_tokens) == (2, 3, 6)
+    assert call.answer.body["data"][1]["embedding"] == list(VECTOR)
+    mined = stage.w3.eth.get_transaction_receipt(call.receipt.transaction)  # type: ignore[arg-type]
+    assert mined["status"] == 1
+    assert stage.usd.contract.functions.authorizationState(
+        stage.customer.address, bytes.fromhex(call.payment.nonce[2:])
+    ).call()
+    assert stage.earned_usd6 == PRICE_USD6
+
+
+def test_quote_pays_nothing(stage: Stage) -> None:
+    with customer_of(stage) as customer:
+        assert customer.quote(MODEL, ["x"]).price_usd6 == PRICE_USD6
+    assert stage.upstream.requests == []
+    assert stage.usd.of(stage.customer.address) == CUSTOMER_USD6
+
+
+def test_infer_says_in_words_what_the_gateway_refused(stage: Stage) -> None:
+    stage.usd.do("blacklist", stage.customer.address)
+    with customer_of(stage) as customer, pytest.raises(Refused, match="blacklisted"):
+        customer.infer(MODEL, ["x"])
+    with customer_of(stage) as customer, pytest.raises(Refused, match="input"):
+        customer.infer(MODEL, [])
+
+
+def test_infer_notices_a_server_that_is_no_gateway(stage: Stage) -> None:
+    with (
+        customer_of(stage, url=str(stage.config.upstream_url)) as customer,
+        pytest.raises(Refused, match="asks for no payment"),
+    ):
+        customer.infer(MODEL, ["x"])
+
+
+def test_infer_notices_a_gateway_that_is_not_there(stage: Stage) -> None:
+    with (
+        customer_of(stage, url=f"http://127.0.0.1:{local.free_port()}") as customer,
+        pytest.raises(Refused, match="no gateway answers"),
+    ):
+        customer.infer(MODEL, ["x"])
+
+
+@pytest.mark.parametrize(
+    ("body", "complaint"),
+    [('{"data": [{"embedding": [1.0]}]}', "without a receipt"), ("not JSON", "without a receipt")],
+)
+def test_infer_insists_on_a_receipt(stage: Stage, body: str, complaint: str) -> None:
+    gateway = BreakingGateway(stage)
+    gateway.broken = Response(body)
+    with (
+        serving(gateway.app) as url,
+        customer_of(stage, url=url) as customer,
+        pytest.raises(Refused, match=complaint),
+    ):
+        customer.infer(MODEL, ["x"])
+
+
+@pytest.mark.parametrize("header", [None, "%%%", "e30="])
+def test_a_402_without_terms_is_named(stage: Stage, header: str | None) -> None:
+    app = FastAPI()
+
+    @app.post("/v1/embeddings")
+    def unclear() -> Response:
+        headers = {} if header is None else {"PAYMENT-REQUIRED": header}
+        return Response("{}", status_code=402, headers=headers)
+
+    with (
+        serving(app) as url,
+        customer_of(stage, url=url) as customer,
+        pytest.raises(Refused, match="without x402 terms"),
+    ):
+        customer.infer(MODEL, ["x"])
+
+
+def test_one_sync_client_serves_many_threads(stage: Stage) -> None:
+    config = stage.config
+    with paying_client_sync(stage.customer, config.rpc_url, config.asset, PRICE_USD6) as http:
+        answers: list[int] = []
+
+        def call() -> None:
+            request = {"model": MODEL, "input": "x"}
+            answers.append(http.post(f"{stage.url}/v1/embeddings", json=request).status_code)
+
+        threads = [threading.Thread(target=call) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(30)
+    assert answers == [200] * 4
+    assert stage.earned_usd6 == 4 * PRICE_USD6
+
+
+def test_a_request_that_brings_its_own_payment_is_left_alone(stage: Stage) -> None:
+    config = stage.config
+    with paying_client_sync(stage.customer, config.rpc_url, config.asset, PRICE_USD6) as http:
+        answer = http.post(
+            f"{stage.url}/v1/embeddings",
+            json={"model": MODEL, "input": "x"},
+            headers={"PAYMENT-SIGNATURE": "e30="},
+        )
+    assert answer.status_code == 400
+    assert isinstance(answer, httpx.Response)
+    assert stage.usd.payments() == 0
