@@ -7,7 +7,7 @@ import sys
 import typer
 from rich.console import Console
 
-from wellhead.cli import bench, demo, deploy, doctor, node, shares, up, usd
+from wellhead.cli import bench, demo, deploy, doctor, gateway, infer, node, shares, up, usd
 from wellhead.errors import WellheadError
 
 EXIT_INTERRUPTED = 130
@@ -23,9 +23,11 @@ app.command("up")(up.up)
 app.command("demo")(demo.demo)
 app.command("doctor")(doctor.doctor)
 app.command("deploy")(deploy.deploy)
+app.command("infer")(infer.infer)
 app.add_typer(usd.app, name="usd")
 app.add_typer(node.app, name="node")
 app.add_typer(shares.app, name="shares")
+app.add_typer(gateway.app, name="gateway")
 app.add_typer(bench.app, name="bench")
 
 

@@ -86,7 +86,8 @@ class Customer:
         timeout_seconds: float = TIMEOUT_SECONDS,
     ) -> None:
         """`max_usd6_per_payment` is the dearest offer that is signed, in atomic units."""
-        self._url = f"{gateway_url.rstrip('/')}/v1/embeddings"
+        root = gateway_url.rstrip("/")
+        self._url, self._models_url = f"{root}/v1/embeddings", f"{root}/v1/models"
         wallet = bounded(x402ClientSync(), account, network_of(rpc_url), asset, max_usd6_per_payment)
         self._x402 = x402HTTPClientSync(wallet)
         self._http = httpx.Client(transport=PaidOnce(httpx.HTTPTransport()), timeout=timeout_seconds)
@@ -96,6 +97,14 @@ class Customer:
 
     def __exit__(self, *_: object) -> None:
         self._http.close()
+
+    def models(self) -> list[str]:
+        """What the gateway serves; free. Raises Refused."""
+        answer = self._send("GET", self._models_url)
+        try:
+            return [str(model["id"]) for model in answer.json()["data"]]
+        except (ValueError, KeyError, TypeError) as error:
+            raise Refused(f"{self._models_url} lists no models: {said(answer)}") from error
 
     def quote(self, model: str, texts: list[str]) -> Terms:
         """The terms of a call that is not made. Raises Refused."""
@@ -129,10 +138,13 @@ class Customer:
         return read_terms(self._x402, answer)
 
     def _post(self, request: dict[str, Any], headers: dict[str, str] | None = None) -> httpx.Response:
+        return self._send("POST", self._url, json=request, headers=headers)
+
+    def _send(self, method: str, url: str, **content: Any) -> httpx.Response:
         try:
-            return self._http.post(self._url, json=request, headers=headers)
-        except httpx.HTTPError as error:
-            raise Refused(f"no gateway answers at {self._url}: {type(error).__name__}") from error
+            return self._http.request(method, url, **content)
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise Refused(f"no gateway answers at {url}: {type(error).__name__}") from error
 
 
 def _request(model: str, texts: list[str]) -> dict[str, Any]:
@@ -166,8 +178,8 @@ def _signed(payment: PaymentPayload) -> SignedPayment:
 def _answer(answer: httpx.Response) -> Answer:
     try:
         body = answer.json()
-        data = body["data"]
+        vectors = [[float(number) for number in item["embedding"]] for item in body["data"]]
         tokens = int(body.get("usage", {}).get("prompt_tokens", 0))
-        return Answer(str(body.get("model", "")), len(data), len(data[0]["embedding"]), tokens, body)
+        return Answer(str(body.get("model", "")), len(vectors), len(vectors[0]), tokens, body)
     except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
         raise Refused(f"{answer.url} answered a paid call without embeddings: {error!r}") from error

@@ -21,7 +21,8 @@ def main(arguments: list[str] | None = None) -> int:
         network = networks.find_network(options.network)
         w3 = network.connect()
         account = keys.load_signer(options.key, local_chain=local.is_local(w3))
-        return 0 if serve(_config(options, network), account) else 1
+        serve(_config(options, network), account, lambda url: print(f"gateway at {url}", flush=True))
+        return 0
     except WellheadError as error:
         print(f"wellhead.gateway refuses to start: {error}", file=sys.stderr)
         return error.exit_code

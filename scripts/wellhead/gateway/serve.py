@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import signal
+import socket
+from collections.abc import Callable
 
 import uvicorn
 from eth_account.signers.local import LocalAccount
 
+from wellhead.errors import Refused
 from wellhead.gateway.app import create_app
 from wellhead.gateway.config import GatewayConfig
 from wellhead.gateway.facilitator import Facilitator
@@ -14,20 +17,37 @@ from wellhead.gateway.facilitator import Facilitator
 SHUTDOWN_GRACE_SECONDS = 10  # a payment that is being settled should reach its receipt
 
 
-def serve(config: GatewayConfig, account: LocalAccount) -> bool:
-    """Serve until SIGTERM or SIGINT; whether it ever came up. Raises Misused, Refused before it starts."""
+def serve(config: GatewayConfig, account: LocalAccount, announce: Callable[[str], None]) -> None:
+    """Serve until SIGTERM or SIGINT. `announce` gets the URL once connections are taken.
+
+    Raises Misused or Refused before that: chain, asset or port are not to be had.
+    """
     app = create_app(config, Facilitator(config, account))
-    server = uvicorn.Server(
-        uvicorn.Config(
-            app,
-            host=config.host,
-            port=config.port,
-            access_log=False,
-            timeout_graceful_shutdown=SHUTDOWN_GRACE_SECONDS,
+    with _listen(config.host, config.port) as listener:
+        server = uvicorn.Server(
+            uvicorn.Config(
+                app,
+                log_level="warning",
+                access_log=False,
+                timeout_graceful_shutdown=SHUTDOWN_GRACE_SECONDS,
+            )
         )
-    )
-    # uvicorn stops in order, then raises the signal again; that second one has nothing left to do.
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: None)
-    server.run()
-    return server.started
+        # uvicorn stops in order, then raises the signal again; that second one has nothing left to do.
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: None)
+        announce(f"http://{config.host}:{listener.getsockname()[1]}")
+        server.run(sockets=[listener])
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+        listener.listen(128)
+    except OSError as error:
+        listener.close()
+        raise Refused(
+            f"cannot listen on {host}:{port}: {error.strerror}; --port 0 takes a free one"
+        ) from error
+    return listener

@@ -1,0 +1,109 @@
+"""wellhead gateway: sell a node's inference by the call."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+from pydantic import ValidationError
+
+from wellhead.chain import keys
+from wellhead.cli import render
+from wellhead.cli.options import (
+    DEFAULT_DEPLOYMENTS,
+    DEFAULT_NETWORK,
+    AsOption,
+    DeploymentsOption,
+    DryRunOption,
+    JsonOption,
+    NetworkOption,
+    NodeArgument,
+)
+from wellhead.cli.session import Session
+from wellhead.errors import Misused
+from wellhead.gateway.config import GatewayConfig
+from wellhead.units import format_usd, parse_amount
+
+DEFAULT_HOST, DEFAULT_PORT = "127.0.0.1", 8700
+
+app = typer.Typer(help="The x402 gateway before a node: run, status.", no_args_is_help=True)
+
+
+@app.command()
+def run(
+    node: NodeArgument,
+    upstream: Annotated[str, typer.Option("--upstream", help="Root of the node's OpenAI-shaped server.")],
+    price: Annotated[str, typer.Option("--price", help="Dollars per call, at most six decimals.")],
+    signer: AsOption = "facilitator",
+    host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = DEFAULT_HOST,
+    port: Annotated[
+        int, typer.Option("--port", min=0, max=65_535, help="0 takes any free one.")
+    ] = DEFAULT_PORT,
+    network: NetworkOption = DEFAULT_NETWORK,
+    deployments: DeploymentsOption = DEFAULT_DEPLOYMENTS,
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Charge for every call to a node and pay its share contract, until Ctrl-C.
+
+    Whoever signs pays the gas of the settlements and must do nothing else with that key meanwhile.
+    """
+    # x402 and its server take a second to import: only those who run a gateway wait for it.
+    from wellhead.gateway.facilitator import Facilitator
+    from wellhead.gateway.serve import serve
+
+    price_usd6 = parse_amount(price, "price")
+    session = Session(network, deployments)
+    try:
+        config = GatewayConfig(
+            host=host,
+            port=port,
+            upstream_url=upstream,  # type: ignore[arg-type]  # pydantic parses it
+            rpc_url=session.network.rpc_url,
+            chain_id=session.network.chain_id,
+            asset=session.manifest.usd,
+            pay_to=session.share(node).address,
+            price_usd6=price_usd6,
+        )
+    except ValidationError as error:
+        problem = error.errors()[0]
+        raise Misused(f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}") from None
+    account = keys.load_signer(signer, local_chain=session.local)
+    facts = {
+        "node": node,
+        "upstream": str(config.upstream_url),
+        "price_usd6": price_usd6,
+        "pay_to": config.pay_to,
+        "asset": config.asset,
+        "network": config.network,
+        "facilitator": account.address,
+    }
+    if dry_run:
+        Facilitator(config, account)
+        _show({"would_serve": True, **facts}, as_json)
+        return
+    serve(config, account, lambda url: _show({"url": url, **facts}, as_json))
+
+
+@app.command()
+def status(
+    url: Annotated[
+        str, typer.Argument(help="Root of the gateway.")
+    ] = f"http://{DEFAULT_HOST}:{DEFAULT_PORT}",
+    as_json: JsonOption = False,
+) -> None:
+    """Show what a running gateway sells, for how much, and who is paid."""
+    from wellhead.gateway.status import ask
+
+    _show({"url": url, **ask(url)}, as_json)
+
+
+def _show(facts: dict[str, Any], as_json: bool) -> None:
+    pairs = [
+        (
+            name.removesuffix("_usd6").replace("_", " "),
+            format_usd(value) if name.endswith("_usd6") else f"{value}",
+        )
+        for name, value in facts.items()
+    ]
+    render.emit(as_json, facts, lambda console: console.print(render.facts(pairs)))

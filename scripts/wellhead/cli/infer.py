@@ -1,0 +1,107 @@
+"""wellhead infer: one paid call, each step in view."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from wellhead.chain import keys
+from wellhead.cli import render
+from wellhead.cli.options import (
+    DEFAULT_DEPLOYMENTS,
+    DEFAULT_NETWORK,
+    AsOption,
+    DeploymentsOption,
+    DryRunOption,
+    JsonOption,
+    NetworkOption,
+)
+from wellhead.cli.session import Session
+from wellhead.errors import Refused
+from wellhead.units import format_duration, format_usd, parse_amount
+
+if TYPE_CHECKING:
+    from wellhead.customer.infer import PaidCall, Terms
+
+DEFAULT_GATEWAY = "http://127.0.0.1:8700"
+SHOWN_NUMBERS = 4
+
+
+def infer(
+    texts: Annotated[list[str], typer.Argument(help="Texts to embed.")],
+    gateway: Annotated[str, typer.Option("--gateway", help="Root of the gateway.")] = DEFAULT_GATEWAY,
+    model: Annotated[str | None, typer.Option("--model", help="Default: the first that is served.")] = None,
+    most: Annotated[str, typer.Option("--max", help="The dearest offer to accept, in dollars.")] = "0.01",
+    signer: AsOption = "customer",
+    network: NetworkOption = DEFAULT_NETWORK,
+    deployments: DeploymentsOption = DEFAULT_DEPLOYMENTS,
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Embed texts by one paid call, showing 402, payment, answer and receipt."""
+    # x402 takes a second to import: only those who pay wait for it.
+    from wellhead.customer.infer import Customer
+
+    most_usd6 = parse_amount(most, "--max")
+    session = Session(network, deployments)
+    account = keys.load_signer(signer, local_chain=session.local)
+    with Customer(gateway, account, session.network.rpc_url, session.manifest.usd, most_usd6) as customer:
+        chosen = model or _first(customer.models(), gateway)
+        if dry_run:
+            terms = customer.quote(chosen, texts)
+            quoted = {"would_pay": asdict(terms), "model": chosen, "from": account.address}
+            render.emit(as_json, quoted, lambda console: _draw_terms(console, terms))
+            return
+        call = customer.infer(chosen, texts)
+    render.emit(as_json, asdict(call), lambda console: _draw(console, call))
+
+
+def _first(models: list[str], gateway: str) -> str:
+    if not models:
+        raise Refused(f"{gateway} serves no model")
+    return models[0]
+
+
+def _draw_terms(console: Console, terms: Terms) -> None:
+    console.print("[bold]402[/] payment required")
+    _facts(
+        console,
+        ("price", format_usd(terms.price_usd6)),
+        ("to", terms.pay_to),
+        ("in", f"{terms.asset} on {terms.network}"),
+        ("scheme", f"{terms.scheme}, to be signed for {format_duration(terms.valid_seconds)}"),
+    )
+
+
+def _draw(console: Console, call: PaidCall) -> None:
+    _draw_terms(console, call.terms)
+    console.print("[bold]signed[/] an EIP-3009 authorization")
+    _facts(
+        console,
+        ("from", call.payment.payer),
+        ("value", format_usd(call.payment.value_usd6)),
+        ("nonce", call.payment.nonce),
+        ("signature", call.payment.signature),
+    )
+    console.print(f"[bold]200[/] {escape(call.answer.model)}")
+    vectors = [_vector(item["embedding"]) for item in call.answer.body["data"]]
+    _facts(
+        console,
+        ("tokens", str(call.answer.prompt_tokens)),
+        *((f"vector {number}", vector) for number, vector in enumerate(vectors)),
+    )
+    console.print("[bold]receipt[/]")
+    _facts(console, ("transaction", call.receipt.transaction), ("network", call.receipt.network))
+
+
+def _vector(numbers: list[Any]) -> str:
+    shown = ", ".join(f"{float(number):.4f}" for number in numbers[:SHOWN_NUMBERS])
+    return f"[{shown}, …] {len(numbers)} numbers" if len(numbers) > SHOWN_NUMBERS else f"[{shown}]"
+
+
+def _facts(console: Console, *pairs: tuple[str, str]) -> None:
+    console.print(render.facts([(f"  {name}", value) for name, value in pairs]))

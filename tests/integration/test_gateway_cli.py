@@ -1,0 +1,210 @@
+"""`wellhead gateway` and `wellhead infer` as people type them, on a deployed chain."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from loopback import serving
+from standin_upstream import MODEL, StandInUpstream
+from typer.testing import CliRunner
+from web3.constants import ADDRESS_ZERO
+
+from wellhead.chain import keys, local
+from wellhead.chain.contracts.node_share_factory import ShareTerms
+from wellhead.chain.transact import Sender
+from wellhead.cli import app
+from wellhead.cli.session import Session
+from wellhead.deploy.local import deploy_local
+from wellhead.errors import Misused, Refused
+from wellhead.node_spec import SpecDocument
+
+START_TIMEOUT_SECONDS = 60
+PRICE_USD6 = 2_500
+SPEC = SpecDocument(
+    name="a node",
+    gpu_class="CPU-STAND-IN",
+    gpu_count=1,
+    region="US-TX",
+    power_watts=65,
+    sla_bps=9_900,
+    models=(MODEL,),
+)
+WELLHEAD = [sys.executable, "-c", "from wellhead.cli import main; main()"]
+
+
+class Site(NamedTuple):
+    """A node with a share token, its server, and its gateway's process."""
+
+    session: Session
+    gateway_url: str
+    upstream_url: str
+    network: list[str]
+    announced: dict[str, Any]
+    process: subprocess.Popen[str]
+
+    @property
+    def earned_usd6(self) -> int:
+        return self.session.usd.balance_of(self.session.share(1).address)
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    folder = tmp_path_factory.mktemp("site")
+    upstream = StandInUpstream()
+    with local.running("anvil", log=folder / "anvil.log") as chain, serving(upstream.app) as upstream_url:
+        deploy_local(Sender(chain.connect(), keys.local_account("owner")), folder)
+        session = Session(chain.url, folder)
+        operator = session.sender("operator")
+        operator.send(session.registry.register(SPEC.on_chain(), SPEC.data_uri()))
+        terms = ShareTerms("A Node", "NODE", 86_400, 1_000, ADDRESS_ZERO, ADDRESS_ZERO, 1_000 * 10**6)
+        operator.send(session.factory.create(1, terms))
+        network = ["--network", chain.url, "--deployments", str(folder)]
+        command = ["gateway", "run", "1", "--upstream", upstream_url, "--price", "0.0025", "--port", "0"]
+        with (folder / "gateway.log").open("w") as log:
+            process = subprocess.Popen(
+                [*WELLHEAD, *command, *network, "--json"], stdout=subprocess.PIPE, stderr=log, text=True
+            )
+        try:
+            announced = read_object(process, folder / "gateway.log")
+            yield Site(session, announced["url"], upstream_url, network, announced, process)
+        finally:
+            process.kill()
+            process.wait()
+
+
+def read_object(process: subprocess.Popen[str], log: Path) -> dict[str, Any]:
+    """The JSON object that a process prints when it is ready."""
+    assert process.stdout is not None
+    deadline = time.monotonic() + START_TIMEOUT_SECONDS
+    text = ""
+    while time.monotonic() < deadline:
+        line = process.stdout.readline()
+        assert line, log.read_text()
+        text += line
+        if line.startswith("}"):
+            return dict(json.loads(text))
+    pytest.fail(f"no announcement: {text}")
+
+
+def wellhead(*arguments: str) -> str:
+    """What a command prints; raises what it raises."""
+    outcome = CliRunner().invoke(app, arguments, standalone_mode=False)
+    if outcome.exception is not None:
+        raise outcome.exception
+    return outcome.stdout
+
+
+def infer(site: Site, *arguments: str) -> str:
+    return wellhead("infer", *arguments, "--gateway", site.gateway_url, *site.network)
+
+
+def test_run_announces_what_it_sells(site: Site) -> None:
+    share = site.session.share(1).address
+    assert site.announced["pay_to"] == share
+    assert site.announced["price_usd6"] == PRICE_USD6
+    assert site.announced["facilitator"] == keys.local_account("facilitator").address
+
+
+def test_infer_pays_the_share_and_shows_the_receipt(site: Site) -> None:
+    before = site.earned_usd6
+    call = json.loads(infer(site, "one", "two", "--json"))
+    assert call["terms"]["price_usd6"] == call["payment"]["value_usd6"] == PRICE_USD6
+    assert call["answer"]["model"] == MODEL
+    assert call["answer"]["embeddings"] == 2
+    assert site.session.w3.eth.get_transaction_receipt(call["receipt"]["transaction"])["status"] == 1
+    assert site.earned_usd6 == before + PRICE_USD6
+
+
+def test_infer_draws_the_steps_for_people(site: Site) -> None:
+    shown = infer(site, "one")
+    steps = [shown.index(step) for step in ("402", "signed", "200", "receipt")]
+    assert steps == sorted(steps)
+    assert "$0.0025" in shown
+
+
+def test_infer_dry_run_pays_nothing(site: Site) -> None:
+    before = site.earned_usd6
+    quoted = json.loads(infer(site, "one", "--dry-run", "--json"))
+    assert quoted["would_pay"]["price_usd6"] == PRICE_USD6
+    assert "$0.0025" in infer(site, "one", "--dry-run")
+    assert site.earned_usd6 == before
+
+
+def test_infer_refuses_above_its_maximum(site: Site) -> None:
+    before = site.earned_usd6
+    with pytest.raises(Refused, match="nothing was signed"):
+        infer(site, "one", "--max", "0.002499")
+    assert site.earned_usd6 == before
+
+
+def test_infer_needs_a_gateway(site: Site) -> None:
+    url = f"http://127.0.0.1:{local.free_port()}"
+    with pytest.raises(Refused, match="no gateway answers"):
+        wellhead("infer", "one", "--gateway", url, *site.network)
+
+
+def test_status_tells_what_is_sold(site: Site) -> None:
+    facts = json.loads(wellhead("gateway", "status", site.gateway_url, "--json"))
+    assert (facts["price_usd6"], facts["pay_to"]) == (PRICE_USD6, site.announced["pay_to"])
+    assert "$0.0025" in wellhead("gateway", "status", site.gateway_url)
+
+
+def test_status_tells_a_gateway_from_others() -> None:
+    with pytest.raises(Refused, match="no gateway answers"):
+        wellhead("gateway", "status", f"http://127.0.0.1:{local.free_port()}")
+    other = StandInUpstream()
+
+    @other.app.get("/healthz")
+    def healthz() -> dict[str, str]:
+        return {"status": "ok"}
+
+    with serving(other.app) as url, pytest.raises(Refused, match="is no gateway"):
+        wellhead("gateway", "status", url)
+
+
+def run(site: Site, *arguments: str) -> str:
+    defaults = ["--upstream", site.upstream_url, "--price", "0.001"]
+    return wellhead("gateway", "run", "1", *defaults, *arguments, *site.network)
+
+
+def test_run_dry_checks_and_serves_nothing(site: Site) -> None:
+    facts = json.loads(run(site, "--dry-run", "--json"))
+    assert facts["would_serve"] is True
+    assert facts["pay_to"] == site.announced["pay_to"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["--price", "0"], "price_usd6"),
+        (["--price", "1e-3"], "price"),
+        (["--upstream", "node:8600"], "upstream_url"),
+        (["--as", "nobody"], "nobody"),
+    ],
+)
+def test_run_refuses_what_cannot_be_right(site: Site, arguments: list[str], complaint: str) -> None:
+    with pytest.raises(Misused, match=complaint):
+        run(site, *arguments)
+
+
+def test_run_refuses_a_port_in_use(site: Site) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        with pytest.raises(Refused, match="cannot listen"):
+            run(site, "--port", str(taken.getsockname()[1]))
+
+
+def test_run_ends_in_order_when_asked(site: Site) -> None:
+    """Last in the file: the gateway is gone after it."""
+    site.process.send_signal(signal.SIGTERM)
+    assert site.process.wait(20) == 0
