@@ -18,6 +18,7 @@ from standin_upstream import MODEL, StandInUpstream
 from typer.testing import CliRunner
 from web3.constants import ADDRESS_ZERO
 
+from wellhead.attestation import sign_all
 from wellhead.chain import keys, local
 from wellhead.chain.contracts.node_share_factory import ShareTerms
 from wellhead.chain.transact import Sender
@@ -65,6 +66,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         session = Session(chain.url, folder)
         operator = session.sender("operator")
         operator.send(session.registry.register(SPEC.on_chain(), SPEC.data_uri()))
+        attestors = [keys.local_account(f"attestor-{number}") for number in range(3)]
+        operator.send(session.registry.attest(1, sign_all(session.registry, 1, SPEC, attestors)))
         terms = ShareTerms("A Node", "NODE", 86_400, 1_000, ADDRESS_ZERO, ADDRESS_ZERO, 1_000 * 10**6)
         operator.send(session.factory.create(1, terms))
         network = ["--network", chain.url, "--deployments", str(folder)]
