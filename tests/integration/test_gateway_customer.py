@@ -7,7 +7,6 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
-import httpx
 import openai
 import pytest
 from fastapi import FastAPI, Request, Response
@@ -277,14 +276,14 @@ def test_one_sync_client_serves_many_threads(stage: Stage) -> None:
     assert stage.earned_usd6 == 4 * PRICE_USD6
 
 
-def test_a_request_that_brings_its_own_payment_is_left_alone(stage: Stage) -> None:
+def test_a_request_that_brings_its_own_payment_is_not_paid_for(stage: Stage) -> None:
+    gateway = BreakingGateway(stage)
+    gateway.broken = Response("{}", status_code=402, headers={"PAYMENT-REQUIRED": gateway.terms})
     config = stage.config
-    with paying_client_sync(stage.customer, config.rpc_url, config.asset, PRICE_USD6) as http:
-        answer = http.post(
-            f"{stage.url}/v1/embeddings",
-            json={"model": MODEL, "input": "x"},
-            headers={"PAYMENT-SIGNATURE": "e30="},
-        )
-    assert answer.status_code == 400
-    assert isinstance(answer, httpx.Response)
-    assert stage.usd.payments() == 0
+    with (
+        serving(gateway.app) as url,
+        paying_client_sync(stage.customer, config.rpc_url, config.asset, PRICE_USD6) as http,
+    ):
+        answer = http.post(f"{url}/v1/embeddings", headers={"PAYMENT-SIGNATURE": "its own"})
+    assert answer.status_code == 402
+    assert gateway.payments == {"its own"}

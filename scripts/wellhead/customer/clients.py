@@ -36,10 +36,12 @@ class PayingTransport(httpx.BaseTransport):
         response.read()
         response.close()
         _, header = sign_terms(self._x402, read_terms(self._x402, response))
+        headers = request.headers.copy()
+        headers.update(header)
         paying = httpx.Request(
             request.method,
             request.url,
-            headers={**request.headers, **header},
+            headers=headers,
             content=request.content,
             extensions=request.extensions,
         )
