@@ -10,15 +10,19 @@ from wellhead.chain import local
 
 ROOT = Path(__file__).resolve().parents[2]
 # Shown in the README and tested elsewhere: they take minutes, or start what does not end by itself.
-ELSEWHERE = ("wellhead up", "brownie", "bench gas", "make ", "gateway run --chain")
+ELSEWHERE = ("wellhead up", "brownie", "bench gas", "make ")
+# A person types the next line some seconds later.
+READY = "\ncurl -sf --retry 60 --retry-connrefused --retry-delay 1 -o /dev/null http://127.0.0.1:8700/healthz"
 
 
 def _tour() -> str:
-    section = (ROOT / "README.md").read_text().split("## Five minutes as …")[1].split("## Where things live")[0]
+    section = (
+        (ROOT / "README.md").read_text().split("## Five minutes as …")[1].split("## Where things live")[0]
+    )
     blocks = re.findall(r"```\n(.*?)```", section, flags=re.DOTALL)
     lines = "".join(blocks).splitlines()
     kept = [line for line in lines if not any(words in line for words in ELSEWHERE)]
-    return "\n".join(kept)
+    return "\n".join(line + READY if "gateway run" in line else line for line in kept)
 
 
 def test_the_tour_works_as_written(tmp_path: Path) -> None:
@@ -43,16 +47,19 @@ def test_the_tour_works_as_written(tmp_path: Path) -> None:
         for line in up.stdout:
             if line == "}\n":
                 break
-        run = subprocess.run(
-            ["bash", "-euo", "pipefail", "-c", tour],
-            cwd=tmp_path,
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=240,
-            check=False,
-        )
-        assert run.returncode == 0, run.stdout + run.stderr
+        log = tmp_path / "tour.log"
+        script = f"trap 'kill $(jobs -p) 2>/dev/null' EXIT\n{tour}"
+        with log.open("w") as output:
+            run = subprocess.run(
+                ["bash", "-euo", "pipefail", "-c", script],
+                cwd=tmp_path,
+                env=environment,
+                stdout=output,
+                stderr=output,
+                timeout=240,
+                check=False,
+            )
+        assert run.returncode == 0, log.read_text()
     finally:
         up.terminate()
         up.wait(30)

@@ -87,7 +87,9 @@ def test_a_dry_run_sends_and_writes_nothing(anvil_owner: Sender, tmp_path: Path)
     assert manifest.read(local.CHAIN_ID, tmp_path) is None
 
 
-def test_a_stranger_deploys_but_leaves_configuration_to_the_owner(anvil_owner: Sender, tmp_path: Path) -> None:
+def test_a_stranger_deploys_but_leaves_configuration_to_the_owner(
+    anvil_owner: Sender, tmp_path: Path
+) -> None:
     stranger = Sender(anvil_owner.w3, keys.local_account("customer"))
     parameters = _parameters(anvil_owner)
     outcome = deploy_all(stranger, parameters, tmp_path)
@@ -132,4 +134,6 @@ def test_a_local_deployment_funds_every_account_once(anvil_owner: Sender, tmp_pa
     for _ in range(2):
         deployed = deploy_local(anvil_owner, tmp_path)
         usd = MockUsd(anvil_owner.w3, deployed.usd)
-        assert all(usd.balance_of(keys.local_account(role).address) == FUNDING_USD6 for role in keys.LOCAL_ROLES)
+        assert all(
+            usd.balance_of(keys.local_account(role).address) == FUNDING_USD6 for role in keys.LOCAL_ROLES
+        )

@@ -7,7 +7,7 @@ import sys
 import typer
 from rich.console import Console
 
-from wellhead.cli import bench, demo, deploy, doctor, gateway, infer, node, shares, up, usd
+from wellhead.cli import bench, clock, demo, deploy, doctor, gateway, infer, node, shares, up, usd
 from wellhead.errors import WellheadError
 
 EXIT_INTERRUPTED = 130
@@ -24,6 +24,7 @@ app.command("demo")(demo.demo)
 app.command("doctor")(doctor.doctor)
 app.command("deploy")(deploy.deploy)
 app.command("infer")(infer.infer)
+app.add_typer(clock.app, name="clock")
 app.add_typer(usd.app, name="usd")
 app.add_typer(node.app, name="node")
 app.add_typer(shares.app, name="shares")

@@ -34,7 +34,8 @@ from wellhead.units import (
 )
 
 app = typer.Typer(
-    help="Shares of a node: mint, offer, buy, close, refund, claim, transfer, show.", no_args_is_help=True
+    help="Shares of a node: mint, offer, buy, close, refund, sync, claim, transfer, show.",
+    no_args_is_help=True,
 )
 
 SharesArgument = Annotated[str, typer.Argument(help="Shares, at most six decimals.")]
@@ -218,6 +219,27 @@ def refund(
         dry_run=dry_run,
         as_json=as_json,
         details=lambda paid: {"paid_usd6": paid},
+    )
+
+
+@app.command()
+def sync(
+    node: NodeArgument,
+    signer: AsOption = "holder",
+    network: NetworkOption = DEFAULT_NETWORK,
+    deployments: DeploymentsOption = DEFAULT_DEPLOYMENTS,
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Move income that has reached the share into its reservoir, in whole cents; anyone may."""
+    session = Session(network, deployments)
+    perform(
+        session.sender(signer),
+        session.share(node).sync(),
+        f"income of node {node} synced",
+        dry_run=dry_run,
+        as_json=as_json,
+        details=lambda synced: {"synced": format_usd(synced), "synced_usd6": synced},
     )
 
 
