@@ -4,6 +4,12 @@ pragma solidity ^0.8.28;
 import {ReservoirState} from "../types/ShareTypes.sol";
 import {ExpDecay} from "./ExpDecay.sol";
 
+/// @notice A ReservoirState in one word, first field in the lowest bits:
+/// accountedUsd6 64 | updatedAt 32 | pendingX48 80 | indexX48 80.
+type ReservoirWord is uint256;
+
+using Reservoir for ReservoirWord global;
+
 /// @notice Income that drains to the holders of shares, exponentially, counted per share unit.
 ///
 /// Two bounds keep every sum inside its field: `pendingX48 + indexX48` and `accountedUsd6` never pass
@@ -14,49 +20,112 @@ library Reservoir {
     uint256 internal constant MAX_PER_UNIT_X48 = type(uint80).max;
     /// So that what one account has accrued, at most all of it, fits 72 bits when scaled by 2^16.
     uint256 internal constant MAX_ACCOUNTED_USD6 = type(uint56).max;
+    uint256 private constant UPDATED_AT_SHIFT = 64;
+    uint256 private constant PENDING_SHIFT = 96;
+    uint256 private constant INDEX_SHIFT = 176;
+
+    // Fields -----------------------------------------------------------------------------------------
+
+    function accountedUsd6(ReservoirWord self) internal pure returns (uint256) {
+        return uint64(ReservoirWord.unwrap(self));
+    }
+
+    /// @notice Zero until the clock was started.
+    function updatedAt(ReservoirWord self) internal pure returns (uint256) {
+        return uint32(ReservoirWord.unwrap(self) >> UPDATED_AT_SHIFT);
+    }
+
+    function pendingX48(ReservoirWord self) internal pure returns (uint256) {
+        return uint80(ReservoirWord.unwrap(self) >> PENDING_SHIFT);
+    }
+
+    /// @notice The index at `updatedAt`.
+    function indexX48(ReservoirWord self) internal pure returns (uint256) {
+        return ReservoirWord.unwrap(self) >> INDEX_SHIFT;
+    }
+
+    function unpack(ReservoirWord self) internal pure returns (ReservoirState memory) {
+        // Casts: each field was read from its own bits.
+        return ReservoirState({
+            accountedUsd6: uint64(self.accountedUsd6()),
+            updatedAt: uint32(self.updatedAt()),
+            pendingX48: uint80(self.pendingX48()),
+            indexX48: uint80(self.indexX48())
+        });
+    }
+
+    /// @dev Each value fits its field, as every caller shows.
+    function _pack(uint256 accounted, uint256 time, uint256 pending, uint256 index)
+        private
+        pure
+        returns (ReservoirWord)
+    {
+        return ReservoirWord.wrap(
+            accounted | (time << UPDATED_AT_SHIFT) | (pending << PENDING_SHIFT) | (index << INDEX_SHIFT)
+        );
+    }
+
+    // Accounting -------------------------------------------------------------------------------------
+
+    /// @notice `amountUsd6` more is accounted for: at most what is missing to MAX_ACCOUNTED_USD6.
+    function account(ReservoirWord self, uint256 amountUsd6) internal pure returns (ReservoirWord) {
+        // Unchecked: the sum stays within the field, so it never carries.
+        unchecked {
+            return ReservoirWord.wrap(ReservoirWord.unwrap(self) + amountUsd6);
+        }
+    }
+
+    /// @notice `amountUsd6` less is accounted for: at most `accountedUsd6`.
+    function discount(ReservoirWord self, uint256 amountUsd6) internal pure returns (ReservoirWord) {
+        // Unchecked: the difference stays within the field, so it never borrows.
+        unchecked {
+            return ReservoirWord.wrap(ReservoirWord.unwrap(self) - amountUsd6);
+        }
+    }
+
+    // Streaming --------------------------------------------------------------------------------------
 
     /// @notice The index at `time`, not before `updatedAt`. Never falls as time goes on.
-    function indexAt(ReservoirState memory self, uint256 time, uint256 tauSeconds)
-        internal
-        pure
-        returns (uint256)
-    {
+    function indexAt(ReservoirWord self, uint256 time, uint256 tauSeconds) internal pure returns (uint256) {
         // Unchecked: at most MAX_PER_UNIT_X48.
         unchecked {
-            return self.indexX48 + releasedX48Down(self, time, tauSeconds);
+            return self.indexX48() + self.releasedX48Down(time, tauSeconds);
         }
     }
 
     /// @notice What has drained of `pendingX48` by `time`. Rounded down: the rest stays pending.
-    function releasedX48Down(ReservoirState memory self, uint256 time, uint256 tauSeconds)
+    function releasedX48Down(ReservoirWord self, uint256 time, uint256 tauSeconds)
         internal
         pure
         returns (uint256)
     {
         // Unchecked: time has not gone back since `updatedAt`; 80 bits times at most 2^64.
         unchecked {
-            return (self.pendingX48 * ExpDecay.releasedX64Down(time - self.updatedAt, tauSeconds)) >> 64;
+            return (self.pendingX48() * ExpDecay.releasedX64Down(time - self.updatedAt(), tauSeconds)) >> 64;
         }
     }
 
-    /// @notice Moves what has drained into the index.
-    function checkpoint(ReservoirState memory self, uint256 time, uint256 tauSeconds) internal pure {
-        uint256 released = releasedX48Down(self, time, tauSeconds);
+    /// @notice Moves what has drained into the index. With nothing pending it only starts the clock.
+    function checkpoint(ReservoirWord self, uint256 time, uint256 tauSeconds)
+        internal
+        pure
+        returns (ReservoirWord)
+    {
+        uint256 released = self.releasedX48Down(time, tauSeconds);
+        // The clock stands still at 2^32 - 1 (February 2106): from then on income drains faster, never wrongly.
+        if (time > type(uint32).max) time = type(uint32).max;
         // Unchecked: the fraction released is at most one, and the sum of both fields does not change.
         unchecked {
-            self.pendingX48 -= uint80(released);
-            self.indexX48 += uint80(released);
+            return _pack(self.accountedUsd6(), time, self.pendingX48() - released, self.indexX48() + released);
         }
-        // Cast: the clock stands still at 2^32 - 1 (February 2106), and income then drains at once.
-        self.updatedAt = uint32(time < type(uint32).max ? time : type(uint32).max);
     }
 
     /// @notice The most income that still fits, in atomic stablecoin units for all holders together. Rounded
-    /// down, so that `absorb` stays inside the bound.
-    function roomUsd6Down(ReservoirState memory self, uint256 supplyUnits) internal pure returns (uint256) {
+    /// down, so that `absorbDown` stays inside the bound.
+    function roomUsd6Down(ReservoirWord self, uint256 supplyUnits) internal pure returns (uint256) {
         // Unchecked: pending + index <= MAX_PER_UNIT_X48; 80 bits times 49.
         unchecked {
-            return ((MAX_PER_UNIT_X48 - self.pendingX48 - self.indexX48) * supplyUnits) >> 48;
+            return ((MAX_PER_UNIT_X48 - self.pendingX48() - self.indexX48()) * supplyUnits) >> 48;
         }
     }
 
@@ -64,31 +133,37 @@ library Reservoir {
     /// atomic unit for all holders together stays behind as dust.
     /// @param holdersUsd6 At most `roomUsd6Down(supplyUnits)`.
     /// @param supplyUnits 1 to 2^48.
-    function absorbDown(ReservoirState memory self, uint256 holdersUsd6, uint256 supplyUnits) internal pure {
-        // Unchecked and cast: (room * supply / 2^48) * 2^48 / supply <= room, which fits the field.
+    function absorbDown(ReservoirWord self, uint256 holdersUsd6, uint256 supplyUnits)
+        internal
+        pure
+        returns (ReservoirWord)
+    {
+        // Unchecked: (room * supply / 2^48) * 2^48 / supply <= room, so the field never carries.
         unchecked {
-            self.pendingX48 += uint80((holdersUsd6 << 48) / supplyUnits);
+            uint256 perUnitX48 = (holdersUsd6 << 48) / supplyUnits;
+            return ReservoirWord.wrap(ReservoirWord.unwrap(self) + (perUnitX48 << PENDING_SHIFT));
         }
     }
 
     /// @notice Spreads what is pending over fewer units, after `checkpoint`. Rounded down: dust below one
     /// atomic unit stays behind, and what passes the bound (all, when no unit is left) is handed back.
+    /// @return next Accounts for `excessUsd6` less.
     /// @return excessUsd6 Income that is pending no more and waits to be synced again. Rounded down.
-    function respreadDown(ReservoirState memory self, uint256 oldSupplyUnits, uint256 newSupplyUnits)
+    function respreadDown(ReservoirWord self, uint256 oldSupplyUnits, uint256 newSupplyUnits)
         internal
         pure
-        returns (uint256 excessUsd6)
+        returns (ReservoirWord next, uint256 excessUsd6)
     {
-        // Unchecked: 80 bits times 49; `perUnit * newSupplyUnits` is at most what it was divided from.
+        // Unchecked: 80 bits times 49; `perUnit * newSupplyUnits` is at most what it was divided from; what is
+        // pending for all units together was accounted for.
         unchecked {
-            uint256 unreleasedX48 = self.pendingX48 * oldSupplyUnits;
+            uint256 unreleasedX48 = self.pendingX48() * oldSupplyUnits;
             uint256 perUnitX48 = newSupplyUnits == 0 ? 0 : unreleasedX48 / newSupplyUnits;
-            uint256 roomX48 = MAX_PER_UNIT_X48 - self.indexX48;
+            uint256 roomX48 = MAX_PER_UNIT_X48 - self.indexX48();
             if (perUnitX48 > roomX48) perUnitX48 = roomX48;
-            // Cast: at most MAX_PER_UNIT_X48.
-            self.pendingX48 = uint80(perUnitX48);
             // Where all fits this is the remainder of the division, below 2^48, and so zero.
             excessUsd6 = (unreleasedX48 - perUnitX48 * newSupplyUnits) >> 48;
+            next = _pack(self.accountedUsd6() - excessUsd6, self.updatedAt(), perUnitX48, self.indexX48());
         }
     }
 }

@@ -5,7 +5,7 @@ import {SafeTransferLib} from "solady/src/utils/SafeTransferLib.sol";
 import {IERC7943} from "../interfaces/IERC7943.sol";
 import {INodeShare} from "../interfaces/INodeShare.sol";
 import {INodeShareFactory} from "../interfaces/INodeShareFactory.sol";
-import {Reservoir} from "../libraries/Reservoir.sol";
+import {Reservoir, ReservoirWord} from "../libraries/Reservoir.sol";
 import {NodeId} from "../types/NodeTypes.sol";
 import {AccountWord, FRACTION_BITS} from "../types/AccountWord.sol";
 import {ReservoirState} from "../types/ShareTypes.sol";
@@ -15,8 +15,6 @@ import {ShareLedger} from "./ShareLedger.sol";
 /// @notice The share token of one node: the money that reaches it streams to whoever holds it.
 /// The promise is INodeShare; accounts and transfers are ShareLedger's; here are its phases and its income.
 contract NodeShare is ShareLedger {
-    using Reservoir for ReservoirState;
-
     uint256 private constant BPS = 10_000;
     /// One cent. A cut of n bps takes exactly n units of each, so cuts never round.
     uint256 private constant SYNC_QUANTUM_USD6 = 10_000;
@@ -146,10 +144,7 @@ contract NodeShare is ShareLedger {
         }
         // Effect
         _totals.phase = Phase.Live;
-        // With nothing pending, a checkpoint only starts the clock.
-        ReservoirState memory state = _reservoir;
-        state.checkpoint(block.timestamp, tauSeconds);
-        _reservoir = state;
+        _reservoir = _reservoir.checkpoint(block.timestamp, tauSeconds);
         emit WentLive(supply);
     }
 
@@ -169,11 +164,12 @@ contract NodeShare is ShareLedger {
         // Check: is there something new, and does it fit? A balance below what is accounted for is nothing new.
         Totals memory totals = _totals;
         if (totals.phase == Phase.Sale) return 0;
-        ReservoirState memory state = _reservoir;
+        ReservoirWord state = _reservoir;
         uint256 balance = SafeTransferLib.balanceOf(asset, address(this));
-        if (balance <= state.accountedUsd6) return 0;
-        uint256 fresh = balance - state.accountedUsd6;
-        uint256 room = Reservoir.MAX_ACCOUNTED_USD6 - state.accountedUsd6;
+        uint256 accounted = state.accountedUsd6();
+        if (balance <= accounted) return 0;
+        uint256 fresh = balance - accounted;
+        uint256 room = Reservoir.MAX_ACCOUNTED_USD6 - accounted;
         if (fresh > room) fresh = room;
         uint256 operatorUsd6;
         uint256 protocolUsd6;
@@ -182,7 +178,7 @@ contract NodeShare is ShareLedger {
             if (fresh == 0) return 0;
             syncedUsd6 = operatorUsd6 = fresh;
         } else {
-            state.checkpoint(block.timestamp, tauSeconds);
+            state = state.checkpoint(block.timestamp, tauSeconds);
             uint256 quanta = fresh / SYNC_QUANTUM_USD6;
             uint256 holdersBps = BPS - operatorCutBps - protocolCutBps;
             room = state.roomUsd6Down(totals.supplyUnits);
@@ -191,15 +187,14 @@ contract NodeShare is ShareLedger {
             syncedUsd6 = quanta * SYNC_QUANTUM_USD6;
             operatorUsd6 = quanta * operatorCutBps;
             protocolUsd6 = quanta * protocolCutBps;
-            state.absorbDown(quanta * holdersBps, totals.supplyUnits);
+            state = state.absorbDown(quanta * holdersBps, totals.supplyUnits);
         }
-        // Unchecked and casts: no more than the room below MAX_ACCOUNTED_USD6, and credits are part of it.
+        _reservoir = state.account(syncedUsd6);
+        // Unchecked and casts: credits are part of what is accounted for, so at most MAX_ACCOUNTED_USD6.
         unchecked {
-            state.accountedUsd6 += uint64(syncedUsd6);
             totals.operatorCreditUsd6 += uint64(operatorUsd6);
             totals.protocolCreditUsd6 += uint64(protocolUsd6);
         }
-        _reservoir = state;
         if (operatorUsd6 + protocolUsd6 != 0) _totals = totals;
         emit Synced(msg.sender, syncedUsd6, operatorUsd6, protocolUsd6);
     }
@@ -267,8 +262,8 @@ contract NodeShare is ShareLedger {
     function _pay(address to, uint256 amountUsd6) private {
         // Interaction
         SafeTransferLib.safeTransfer(asset, to, amountUsd6);
-        // Effect. Cast: everything owed was accounted for, so at most `accountedUsd6`.
-        _reservoir.accountedUsd6 -= uint64(amountUsd6);
+        // Effect: everything owed was accounted for.
+        _reservoir = _reservoir.discount(amountUsd6);
     }
 
     // Views ------------------------------------------------------------------------------------------
@@ -286,13 +281,13 @@ contract NodeShare is ShareLedger {
     /// @inheritdoc INodeShare
     function unsyncedUsd6() external view returns (uint256) {
         uint256 balance = SafeTransferLib.balanceOf(asset, address(this));
-        uint256 accounted = _reservoir.accountedUsd6;
+        uint256 accounted = _reservoir.accountedUsd6();
         return balance > accounted ? balance - accounted : 0;
     }
 
     /// @inheritdoc INodeShare
     function reservoir() external view returns (ReservoirState memory) {
-        return _reservoir;
+        return _reservoir.unpack();
     }
 
     /// @inheritdoc INodeShare

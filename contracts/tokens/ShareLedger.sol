@@ -4,9 +4,9 @@ pragma solidity ^0.8.28;
 import {IEligibility} from "../interfaces/IEligibility.sol";
 import {IERC7943} from "../interfaces/IERC7943.sol";
 import {INodeShare} from "../interfaces/INodeShare.sol";
-import {Reservoir} from "../libraries/Reservoir.sol";
+import {ReservoirWord} from "../libraries/Reservoir.sol";
 import {AccountWord} from "../types/AccountWord.sol";
-import {ReservoirState, ShareAccount} from "../types/ShareTypes.sol";
+import {ShareAccount} from "../types/ShareTypes.sol";
 import {ShareAllowance} from "./ShareAllowance.sol";
 
 /// @notice Who holds how many shares, what they have earned, and what may move.
@@ -14,8 +14,6 @@ import {ShareAllowance} from "./ShareAllowance.sol";
 /// Invariant of every account: `balanceUnits` changes only right after income up to the present index was
 /// accrued. A transfer reads the reservoir, and writes the two accounts and nothing else.
 abstract contract ShareLedger is ShareAllowance {
-    using Reservoir for ReservoirState;
-
     struct Totals {
         uint64 supplyUnits;
         uint64 operatorCreditUsd6;
@@ -34,7 +32,7 @@ abstract contract ShareLedger is ShareAllowance {
     /// @inheritdoc INodeShare
     uint32 public immutable tauSeconds;
 
-    ReservoirState internal _reservoir;
+    ReservoirWord internal _reservoir;
     Totals internal _totals;
     mapping(address account => AccountWord) internal _accounts;
     /// Where the account's flag says that there is one.
@@ -66,8 +64,8 @@ abstract contract ShareLedger is ShareAllowance {
 
     function _transfer(address from, address to, uint256 amount) private {
         // Check: the sale is over, and both sides may hold shares.
-        ReservoirState memory state = _reservoir;
-        if (state.updatedAt == 0) revert ERC7943CannotTransfer(from, to, amount);
+        ReservoirWord state = _reservoir;
+        if (state.updatedAt() == 0) revert ERC7943CannotTransfer(from, to, amount);
         if (!canSend(from)) revert ERC7943CannotSend(from);
         if (!canReceive(to)) revert ERC7943CannotReceive(to);
         AccountWord sender = _accounts[from];
@@ -82,7 +80,7 @@ abstract contract ShareLedger is ShareAllowance {
     }
 
     /// @dev The amount is at most the balance of `sender`, which is the account of `from` as stored.
-    function _move(address from, address to, uint256 amount, AccountWord sender, ReservoirState memory state)
+    function _move(address from, address to, uint256 amount, AccountWord sender, ReservoirWord state)
         private
     {
         // Nothing moves: nobody's account is touched, so that no one can make another accrue in small steps.
@@ -111,23 +109,18 @@ abstract contract ShareLedger is ShareAllowance {
     /// @dev Burns units that the caller has found burnable: at most the balance.
     function _retire(address from, uint256 units) internal {
         // Effect: checkpoint first, so that what is released belongs to the shares as they were.
-        ReservoirState memory state = _reservoir;
+        ReservoirWord state = _reservoir;
         uint256 supply = _totals.supplyUnits;
-        if (state.updatedAt != 0) {
-            state.checkpoint(block.timestamp, tauSeconds);
-            uint256 excess = state.respreadDown(supply, supply - units);
-            if (excess != 0) {
-                // Unchecked: what is pending for all shares together was accounted for.
-                unchecked {
-                    state.accountedUsd6 -= uint64(excess);
-                }
-                emit Unsynced(excess);
-            }
+        if (state.updatedAt() != 0) {
+            uint256 excess;
+            (state, excess) =
+                state.checkpoint(block.timestamp, tauSeconds).respreadDown(supply, supply - units);
             _reservoir = state;
+            if (excess != 0) emit Unsynced(excess);
         }
         // Cast: the units are within the balance, and so within the supply.
         _totals.supplyUnits = uint64(supply - units);
-        _accounts[from] = _accounts[from].accrueDown(state.indexX48).sub(units);
+        _accounts[from] = _accounts[from].accrueDown(state.indexX48()).sub(units);
         emit Transfer(from, address(0), units);
     }
 
@@ -146,8 +139,8 @@ abstract contract ShareLedger is ShareAllowance {
     function forcedTransfer(address from, address to, uint256 amount) external returns (bool) {
         // Check: past a freeze, but past neither the sale's lock nor the receiver's eligibility.
         _checkEnforcer();
-        ReservoirState memory state = _reservoir;
-        if (state.updatedAt == 0) revert ERC7943CannotTransfer(from, to, amount);
+        ReservoirWord state = _reservoir;
+        if (state.updatedAt() == 0) revert ERC7943CannotTransfer(from, to, amount);
         if (!canReceive(to)) revert ERC7943CannotReceive(to);
         AccountWord sender = _accounts[from];
         uint256 balance = sender.balanceUnits();
@@ -209,7 +202,7 @@ abstract contract ShareLedger is ShareAllowance {
 
     /// @inheritdoc IERC7943
     function canTransfer(address from, address to, uint256 amount) external view returns (bool) {
-        if (_reservoir.updatedAt == 0 || !canSend(from) || !canReceive(to)) return false;
+        if (_reservoir.updatedAt() == 0 || !canSend(from) || !canReceive(to)) return false;
         AccountWord sender = _accounts[from];
         return sender.flags() & (HAS_FROZEN | HAS_LOCKED) == 0 || amount <= _movable(from, sender);
     }
