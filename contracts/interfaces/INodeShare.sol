@@ -57,6 +57,8 @@ interface INodeShare is IERC7943 {
     error NodeShare_SupplyOutOfBounds(uint256 supplyUnits, uint256 minUnits, uint256 maxUnits);
     error NodeShare_TauOutOfBounds(uint256 tauSeconds, uint256 minSeconds, uint256 maxSeconds);
     error NodeShare_WrongPhase(Phase phase);
+    /// @notice The stablecoin refused to pay; Solady's SafeTransferLib says it in this form.
+    error TransferFailed();
 
     // Terms, fixed at creation -----------------------------------------------------------------------
     function node() external view returns (NodeId);
