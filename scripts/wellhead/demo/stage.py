@@ -43,7 +43,7 @@ class Narrator:
     def tell(self, actor: str, text: str) -> None:
         """What `actor` did and what it changed."""
         if self.console is not None:
-            self.console.print(f"  [bold]{actor:<13}[/] {text}", highlight=False)
+            self.console.print(f"  [bold]{actor:<13}[/] {text}", highlight=False, soft_wrap=True)
 
     def check(self, name: str, holds: bool, detail: str) -> None:
         """Note a check; the demo fails at its end when one does not hold."""

@@ -47,8 +47,10 @@ class Placement(NamedTuple):
 
 def placement(artifact: Artifact, arguments: list[Any], salt: bytes) -> Placement:
     """The placement of `artifact` with constructor `arguments`; `salt` is 32 bytes."""
-    constructor = next((entry for entry in artifact.abi if entry["type"] == "constructor"), {"inputs": []})
-    types = get_abi_input_types(constructor) if constructor["inputs"] else []  # type: ignore[arg-type]
+    constructor: Any = next(
+        (entry for entry in artifact.abi if entry["type"] == "constructor"), {"inputs": []}
+    )
+    types = get_abi_input_types(constructor) if constructor["inputs"] else []
     init_code = bytes.fromhex(artifact.bytecode[2:]) + encode(types, arguments)
     return Placement(artifact.name, init_code, salt)
 
