@@ -265,6 +265,27 @@ def test_a_payment_that_stops_being_good_is_not_served(stage: Stage) -> None:
     assert stage.earned_usd6 == PRICE_USD6
 
 
+def test_a_payment_that_is_not_mined_in_time_is_not_called_free(open_stage: OpenStage) -> None:
+    with open_stage(settle_timeout_seconds=0.2) as stage:
+        stage.upstream.before_answer = lambda: stage.rpc("evm_setAutomine", False)
+        try:
+            answer = asyncio.run(pay(stage))
+            assert stage.earned_usd6 == 0
+        finally:
+            stage.rpc("evm_setAutomine", True)
+            stage.rpc("evm_mine")
+        error = answer.json()["error"]
+        assert (answer.status_code, error["code"]) == (402, "settlement_pending")
+        settlement = decode_payment_response_header(answer.headers["PAYMENT-RESPONSE"])
+        assert settlement.transaction in error["message"]
+        assert "before paying again" in error["message"]
+        assert stage.earned_usd6 == PRICE_USD6
+
+        stage.upstream.before_answer = lambda: None
+        assert asyncio.run(pay(stage)).status_code == 200
+        assert stage.earned_usd6 == 2 * PRICE_USD6
+
+
 def test_payments_go_on_after_the_chain_was_reverted(stage: Stage) -> None:
     """x402's signer would send with a nonce of the future and wait for it."""
     taken = stage.rpc("evm_snapshot")
