@@ -25,6 +25,7 @@ from x402.http.utils import (
 from x402.http.x402_http_client import x402HTTPClientSync
 from x402.mechanisms.evm import EthAccountSigner
 from x402.mechanisms.evm.exact.client import ExactEvmScheme
+from x402.schemas import PaymentPayload, SettleResponse, VerifyResponse
 
 from wellhead.chain import keys, local
 from wellhead.chain.transact import Sender
@@ -353,6 +354,42 @@ def give_dollars(chain: local.LocalChain, stage: Stage) -> None:
     token = chain.connect().eth.contract(address=stage.usd.address, abi=stage.usd.contract.abi)
     sender = Sender(chain.connect(), stage.customer)
     sender.send(token.functions.faucet(stage.customer.address))
+
+
+class LeakyFacilitator:
+    """Stands for x402's, which puts an RPC's error into what it answers or raises."""
+
+    SECRET = "https://rpc.example/v3/secret"
+
+    def __init__(self, raises: bool) -> None:
+        self._raises = raises
+
+    def verify(self, *_: Any) -> VerifyResponse:
+        raise RuntimeError(self.SECRET)
+
+    def settle(self, *_: Any) -> SettleResponse:
+        if self._raises:
+            raise RuntimeError(self.SECRET)
+        return SettleResponse(
+            success=False,
+            error_reason="transaction_failed",
+            error_message=self.SECRET,
+            transaction="",
+            network="eip155:31337",
+        )
+
+
+@pytest.mark.parametrize("raises", [True, False], ids=["raised", "answered"])
+def test_an_rpcs_error_stays_in_the_log(stage: Stage, monkeypatch: pytest.MonkeyPatch, raises: bool) -> None:
+    payment = decode_payment_signature_header(signed_header(stage)["PAYMENT-SIGNATURE"])
+    assert isinstance(payment, PaymentPayload)
+    facilitator = Facilitator(stage.config, keys.local_account("facilitator"))
+    monkeypatch.setattr(facilitator, "_inner", LeakyFacilitator(raises))
+    verdict = asyncio.run(facilitator.verify(payment, payment.accepted))
+    outcome = asyncio.run(facilitator.settle(payment, payment.accepted))
+    assert not verdict.is_valid
+    assert not outcome.success
+    assert "secret" not in verdict.model_dump_json() + outcome.model_dump_json()
 
 
 def test_a_gateway_refuses_another_chain(stage: Stage) -> None:

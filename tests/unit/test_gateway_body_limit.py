@@ -52,6 +52,11 @@ def test_a_body_that_never_ends_is_408() -> None:
     assert "0.05 s" in json.loads(body["body"])["error"]["message"]
 
 
+def test_a_length_announced_above_the_limit_is_413_before_any_body() -> None:
+    start, _ = answers_to([], {**SCOPE, "headers": [(b"content-length", b"11")]})
+    assert start["status"] == 413
+
+
 def test_a_sender_that_has_gone_gets_no_answer() -> None:
     assert answers_to([part(b"12345", True), {"type": "http.disconnect"}]) == []
 
