@@ -19,8 +19,8 @@ def _tour() -> str:
     section = (
         (ROOT / "README.md").read_text().split("## Five minutes as …")[1].split("## Where things live")[0]
     )
-    blocks = re.findall(r"```\n(.*?)```", section, flags=re.DOTALL)
-    lines = "".join(blocks).splitlines()
+    blocks = re.findall(r"```(\w*)\n(.*?)```", section, flags=re.DOTALL)
+    lines = "".join(block for language, block in blocks if language == "").splitlines()
     kept = [line for line in lines if not any(words in line for words in ELSEWHERE)]
     return "\n".join(line + READY if "gateway run" in line else line for line in kept)
 

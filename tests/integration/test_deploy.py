@@ -56,11 +56,11 @@ class _Interrupting(Sender):
 
     left = 0
 
-    def send_transaction(self, transaction: TxParams) -> TxReceipt:
+    def mine(self, transaction: TxParams) -> TxReceipt:
         if self.left == 0:
             raise _Interrupted
         self.left -= 1
-        return super().send_transaction(transaction)
+        return super().mine(transaction)
 
 
 @pytest.mark.parametrize("sent_before", [1, 3, 6])

@@ -74,23 +74,35 @@ class Sender:
             "gas": simulated.gas * (100 + GAS_MARGIN_PERCENT) // 100,
             "chainId": self.w3.eth.chain_id,
         }
-        return Mined(simulated.result, self.send_transaction(call.build_transaction(parameters)))
+        receipt = self.mine(call.build_transaction(parameters))
+        if receipt["status"] != 1:
+            self.simulate(call, value_wei)  # the chain has moved since: now it may say why
+            raise self._reverted(receipt)
+        return Mined(simulated.result, receipt)
 
     def send_transaction(self, transaction: TxParams) -> TxReceipt:
-        """Sign and send a complete transaction and wait for its receipt."""
+        """Sign and send a complete transaction and wait for its receipt. Raises Refused when it reverts."""
+        receipt = self.mine(transaction)
+        if receipt["status"] != 1:
+            raise self._reverted(receipt)
+        return receipt
+
+    def mine(self, transaction: TxParams) -> TxReceipt:
+        """Sign and send a complete transaction; its receipt, whether it succeeded or reverted."""
         signed = self.account.sign_transaction(transaction)  # type: ignore[arg-type]
         try:
             sent = self.w3.eth.send_raw_transaction(signed.raw_transaction)
-            receipt = self.w3.eth.wait_for_transaction_receipt(
+            return self.w3.eth.wait_for_transaction_receipt(
                 sent, timeout=RECEIPT_TIMEOUT_SECONDS, poll_latency=self._poll_seconds
             )
         except Web3RPCError as error:
             raise revert.from_exception(error) from error
         except TimeExhausted as error:
             raise Refused(f"transaction not mined within {RECEIPT_TIMEOUT_SECONDS} s: {error}") from error
-        if receipt["status"] != 1:
-            raise Refused(
-                f"transaction {Web3.to_hex(sent)} reverted although its simulation passed: "
-                "the chain moved in between; try again"
-            )
-        return receipt
+
+    @staticmethod
+    def _reverted(receipt: TxReceipt) -> Refused:
+        return Refused(
+            f"transaction {Web3.to_hex(receipt['transactionHash'])} reverted although its simulation passed: "
+            "the chain moved in between; try again"
+        )
