@@ -9,7 +9,6 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from wellhead.chain.compile import compile_contracts
 from wellhead.errors import Refused
 
 
@@ -47,6 +46,10 @@ def load(name: str) -> Artifact:
 
 def write_all(root: Path, folder: Path) -> list[str]:
     """Compile the checkout at `root` and write every artifact to `folder`; the names written."""
+    from wellhead.chain.compile import (
+        compile_contracts,
+    )  # py-solc-x is slow to import, and only this needs it
+
     folder.mkdir(parents=True, exist_ok=True)
     compiled = compile_contracts(root)
     for stale in folder.glob("*.json"):

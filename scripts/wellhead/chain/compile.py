@@ -5,12 +5,13 @@ Only a source checkout can compile; the installed package reads the artifacts th
 
 from __future__ import annotations
 
-import json
-import subprocess
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import solcx
 import yaml
+from solcx.exceptions import SolcError, SolcNotInstalled
+from solcx.install import get_executable
 
 from wellhead.errors import Refused
 
@@ -88,23 +89,15 @@ def compile_contracts(root: Path, folders: tuple[str, ...] = (CONTRACTS_DIR,)) -
 
     Raises CompileError with the compiler's messages, or when two contracts share a name.
     """
-    compiler = root / "tools" / "solc.js"
-    run = subprocess.run(
-        [str(compiler), "--standard-json"],
-        input=json.dumps(standard_input(root, folders)),
-        capture_output=True,
-        text=True,
-        cwd=root,
-        check=False,
-    )
-    if run.returncode != 0:
-        raise CompileError(
-            f"{compiler.name} failed: {run.stderr.strip()}; `wellhead doctor` says what is missing"
+    try:
+        output = solcx.compile_standard(
+            standard_input(root, folders),
+            base_path=str(root),
+            allow_paths=[str(root), str((root / "node_modules").resolve())],
+            solc_binary=_compiler(read_settings(root).version),
         )
-    output = json.loads(run.stdout)
-    errors = [e["formattedMessage"] for e in output.get("errors", []) if e["severity"] == "error"]
-    if errors:
-        raise CompileError("\n".join(errors))
+    except SolcError as error:
+        raise CompileError(str(error.message)) from None
     compiled: dict[str, CompiledContract] = {}
     for source, contracts in output["contracts"].items():
         if not source.startswith(folders):
@@ -128,3 +121,17 @@ def compile_contracts(root: Path, folders: tuple[str, ...] = (CONTRACTS_DIR,)) -
                 },
             )
     return compiled
+
+
+def _compiler(version: str) -> Path:
+    """The compiler that py-solc-x has: npm's behind its launcher after `make`, or one that it downloads."""
+    try:
+        return Path(get_executable(version))
+    except SolcNotInstalled:
+        try:
+            solcx.install_solc(version)
+        except Exception as error:  # requests' own, or py-solc-x's: either way there is no compiler
+            raise CompileError(
+                f"no solc {version}: `make` brings npm's, and downloading it failed: {error}"
+            ) from None
+    return Path(get_executable(version))
