@@ -145,4 +145,4 @@ def test_misuse_is_named() -> None:
     with pytest.raises(Misused, match=r"share one interval, these have \[500, 1000\] ms"):
         Watch([Reporter(account, [], canary, 500), Reporter(account, [], canary, 1_000)])
     with pytest.raises(Refused, match="every reporter is silent"):
-        Watch([Reporter(account, [], canary, 500, silent=True)]).cut()
+        Watch([Reporter(account, [], canary, 500, silent=True)])

@@ -11,8 +11,7 @@ from wellhead.oracle.observation import Window
 from wellhead.oracle.sampler import Reporter, slot_at
 from wellhead.oracle.sealed import Revealed
 
-# Threads need a moment to begin; what they sample before the first window is its base.
-LEAD_SLOTS = 2
+START_TIMEOUT_SECONDS = 10  # a reporter that has not sampled by then starts its window with unknown
 
 
 @dataclass(frozen=True)
@@ -27,35 +26,39 @@ class Watch:
     """Reporters on one grid. In this form they share a process; each still measures by itself."""
 
     def __init__(self, reporters: Sequence[Reporter]) -> None:
-        """Raises Misused unless all sample at the same interval."""
+        """Raises Misused unless all sample at the same interval, Refused if all are silent."""
         intervals = {reporter.interval_ms for reporter in reporters}
         if len(intervals) != 1:
             raise Misused(f"reporters must share one interval, these have {sorted(intervals)} ms")
         self.reporters = tuple(reporters)
         self.interval_ms = intervals.pop()
         self._first_slot = 0
+        self._active()
 
     def start(self) -> None:
-        """Begin to watch."""
-        self._first_slot = slot_at(time.time(), self.interval_ms) + LEAD_SLOTS
-        for reporter in self.reporters:
+        """Begin to watch: returns once every reporter has sampled, and what they sampled then is the base."""
+        begun = slot_at(time.time(), self.interval_ms)
+        for reporter in self._active():
             reporter.start()
+        deadline = time.monotonic() + START_TIMEOUT_SECONDS
+        for reporter in self._active():
+            reporter.wait_for(begun, deadline - time.monotonic())
+        self._first_slot = slot_at(time.time(), self.interval_ms) + 1
 
     def cut(self) -> Seen:
         """End the window with the next sample and begin another. Takes up to two intervals.
 
-        Whatever the node did before the call is in it. Raises Refused if nobody sampled.
+        Whatever the node did before the call is in it.
         """
-        last = max(slot_at(time.time(), self.interval_ms) + 1, self._first_slot)
-        deadline = (last + 1) * self.interval_ms / 1000
-        active = [reporter for reporter in self.reporters if not reporter.silent]
-        if not active:
-            raise Refused("every reporter is silent: nothing was observed")
-        for reporter in active:
-            reporter.wait_for(last, deadline - time.time())  # one that is late has seen nothing in that slot
-        window = Window(self._first_slot, last + 1 - self._first_slot, self.interval_ms)
-        self._first_slot = last + 1
-        return Seen(window, tuple(reporter.collect(window) for reporter in active))
+        return self._cut_after(max(slot_at(time.time(), self.interval_ms) + 1, self._first_slot))
+
+    def run(self, slots: int) -> Seen:
+        """Watch for one window of `slots` samples and end every reporter."""
+        self.start()
+        try:
+            return self._cut_after(self._first_slot + slots - 1)
+        finally:
+            self.stop()
 
     def finish(self) -> Seen:
         """Cut the last window off and end every reporter."""
@@ -68,3 +71,18 @@ class Watch:
         """End every reporter; harmless when they have ended."""
         for reporter in self.reporters:
             reporter.stop()
+
+    def _cut_after(self, last: int) -> Seen:
+        active = self._active()
+        deadline = (last + 1) * self.interval_ms / 1000
+        for reporter in active:
+            reporter.wait_for(last, deadline - time.time())  # one that is late has seen nothing in that slot
+        window = Window(self._first_slot, last + 1 - self._first_slot, self.interval_ms)
+        self._first_slot = last + 1
+        return Seen(window, tuple(reporter.collect(window) for reporter in active))
+
+    def _active(self) -> list[Reporter]:
+        active = [reporter for reporter in self.reporters if not reporter.silent]
+        if not active:
+            raise Refused("every reporter is silent: nothing would be observed")
+        return active

@@ -1,0 +1,196 @@
+"""wellhead oracle: measure a node by a quorum of reporters and post what they agree on."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+
+from wellhead.chain import keys
+from wellhead.cli import render
+from wellhead.cli.options import (
+    DEFAULT_DEPLOYMENTS,
+    DEFAULT_NETWORK,
+    AsOption,
+    DeploymentsOption,
+    DryRunOption,
+    JsonOption,
+    NetworkOption,
+    NodeArgument,
+)
+from wellhead.cli.session import Session
+from wellhead.errors import Misused, Refused
+from wellhead.units import format_duration, format_time, parse_duration
+
+if TYPE_CHECKING:
+    from wellhead.oracle.report import Report
+
+DEFAULT_RUNTIME = "http://127.0.0.1:8600"
+DEFAULT_INTERVAL_MS = 1_000
+DEFAULT_REPORTERS = tuple(f"reporter-{number}" for number in range(5))
+
+app = typer.Typer(
+    help="What nodes did, as a quorum of reporters saw it: report, status.", no_args_is_help=True
+)
+
+
+@app.command()
+def report(
+    node: NodeArgument,
+    runtime: Annotated[
+        str, typer.Option("--runtime", help="Root of the node's server, with /healthz and /metrics.")
+    ] = DEFAULT_RUNTIME,
+    duration: Annotated[str, typer.Option("--for", help="How long to watch, like 20s.")] = "20s",
+    every: Annotated[
+        int, typer.Option("--every", help="Milliseconds between samples.")
+    ] = DEFAULT_INTERVAL_MS,
+    factor: Annotated[
+        int, typer.Option("--factor", min=1, help="Chain seconds that one observed second stands for.")
+    ] = 1,
+    by: Annotated[
+        list[str] | None, typer.Option("--by", help="A reporter's role or keystore file; once for each.")
+    ] = None,
+    signer: AsOption = "reporter-0",
+    network: NetworkOption = DEFAULT_NETWORK,
+    deployments: DeploymentsOption = DEFAULT_DEPLOYMENTS,
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Watch a node for a while and post the round that is due, on a local chain.
+
+    All reporters run here, each with its own key and its own samples; whoever signs only transmits. With a
+    factor above 1 observed time stands for more chain time; tokens and energy are never multiplied.
+    """
+    # The probes' HTTP client and the metrics parser take a moment: only those who watch wait for them.
+    from wellhead.oracle.onchain import basis_of, due_round
+    from wellhead.oracle.report import co_sign
+    from wellhead.oracle.round import TimeScale
+    from wellhead.oracle.sampler import Canary, Reporter, Target
+    from wellhead.oracle.watch import Watch
+
+    scale = TimeScale(every, factor)
+    slots = parse_duration(duration, "--for") * 1000 // every
+    if slots < 1:
+        raise Misused(f"--for {duration} is shorter than one sample of {every} ms")
+    session = Session(network, deployments)
+    if not session.local:
+        raise Refused(
+            f"reporters of {network} run apart, each on its own line; one machine is no quorum there"
+        )
+    gpu_count = session.registry.node(node).spec.gpu_count
+    accounts = [keys.load_signer(name, local_chain=True) for name in by or DEFAULT_REPORTERS]
+    _require_reporters(session, [account.address for account in accounts])
+    due_round(session.oracle)
+    canary = Canary(session.network.rpc_url, session.network.chain_id)
+    target = Target.runtime(node, runtime.rstrip("/"))
+    watch = Watch([Reporter(account, [target], canary, every) for account in accounts])
+    with Console(stderr=True).status(f"{len(accounts)} reporters watch node {node} for {duration}; {scale}"):
+        seen = watch.run(slots)
+    agreed = co_sign(basis_of(session.oracle, seen, {node: gpu_count}, scale), accounts)
+
+    call, sender = session.oracle.report(*agreed.arguments), session.sender(signer)
+    data = _report_data(agreed, node) | {"chain_seconds_per_observed_second": factor}
+    if dry_run:
+        data |= {"would": f"post round {agreed.round}", "gas_estimate": sender.simulate(call).gas}
+    else:
+        mined = sender.send(call)
+        data |= {"transaction": mined.transaction, "gas": mined.receipt["gasUsed"]}
+    render.emit(as_json, data, lambda console: _draw_report(console, data))
+
+
+@app.command()
+def status(
+    node: Annotated[int | None, typer.Argument(min=1, help="Also show this node's last record.")] = None,
+    network: NetworkOption = DEFAULT_NETWORK,
+    deployments: DeploymentsOption = DEFAULT_DEPLOYMENTS,
+    as_json: JsonOption = False,
+) -> None:
+    """Show who reports, what was reported last and when the next round is due."""
+    session = Session(network, deployments)
+    oracle = session.oracle
+    latest = oracle.latest_round()
+    reporters = oracle.reporters()
+    data: dict[str, Any] = {
+        "oracle": oracle.address,
+        "window_seconds": oracle.window_seconds(),
+        "finality_delay_seconds": oracle.finality_delay_seconds(),
+        "signatures_needed": oracle.quorum(),
+        "reporters": reporters,
+        "chain_time": session.now(),
+        "latest_round": latest,
+        "next_due_at": oracle.window_end_of(latest + 1),
+    }
+    if latest:
+        posted = oracle.round_info(latest)
+        data |= {"posted_at": posted.posted_at, "root": f"0x{posted.root.hex()}"}
+        data |= {"vetoed": posted.vetoed, "final": oracle.is_final(latest)}
+    if node is not None:
+        session.registry.node(node)
+        data["latest_record"] = asdict(oracle.latest_record(node))
+    pairs = [(name.replace("_", " "), _shown(name, value)) for name, value in data.items()]
+    render.emit(as_json, data, lambda console: console.print(render.facts(pairs)))
+
+
+def _require_reporters(session: Session, addresses: list[str]) -> None:
+    known, k = session.oracle.reporters(), session.oracle.quorum()
+    strangers = [address for address in addresses if address not in known]
+    if strangers:
+        raise Misused(f"{strangers[0]} is no reporter of this oracle; they are {', '.join(known)}")
+    different = len(set(addresses))
+    if different < max(k, len(addresses)):
+        raise Misused(f"{different} different reporters of {len(addresses)} given; {k} are needed, each once")
+
+
+def _report_data(agreed: Report, node: int) -> dict[str, Any]:
+    return {
+        "round": agreed.round,
+        "root": f"0x{agreed.root.hex()}",
+        "record": asdict(agreed.records[node]),
+        "samples": agreed.draft.aggregates[node].states,
+        "notes": list(agreed.notes),
+        "reporters": [
+            {
+                "reporter": figures.reporter,
+                "samples": figures.observations[node].states,
+                "gained": asdict(figures.observations[node].gained),
+                "signed": figures.signed,
+                "objection": figures.objection,
+            }
+            for figures in agreed.figures
+        ],
+    }
+
+
+def _draw_report(console: Console, data: dict[str, Any]) -> None:
+    columns = ["reporter", "samples", "tokens", "busy", ""]
+    rows = [
+        (
+            entry["reporter"],
+            entry["samples"],
+            str(entry["gained"]["tokens"]),
+            f"{entry['gained']['busy_micros'] / 1_000_000:.3f} s",
+            "agrees" if entry["signed"] else entry["objection"],
+        )
+        for entry in data["reporters"]
+    ]
+    console.print(render.table(columns, rows, title="U up, D down, ? not able to measure"))
+    shown = {name: value for name, value in data.items() if name not in ("reporters", "samples", "notes")}
+    console.print(
+        render.facts([(name.replace("_", " "), _shown(name, value)) for name, value in shown.items()])
+    )
+    for note in data["notes"]:
+        console.print(f"cut: {note}", markup=False)
+
+
+def _shown(name: str, value: object) -> str:
+    if name.endswith("_seconds") and isinstance(value, int):
+        return format_duration(value)
+    if name in ("chain_time", "next_due_at", "posted_at"):
+        return format_time(int(str(value)))
+    if isinstance(value, dict):
+        return ", ".join(f"{key.replace('_', ' ')} {part}" for key, part in value.items())
+    if isinstance(value, list):
+        return "\n".join(map(str, value))
+    return str(value)

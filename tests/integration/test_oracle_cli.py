@@ -1,0 +1,157 @@
+"""`wellhead oracle` as people type it, on a deployed chain, before a node whose counters the test moves."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import pytest
+from loopback import serving
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from typer.testing import CliRunner
+from web3.types import RPCEndpoint
+
+from wellhead.chain import keys, local
+from wellhead.chain.transact import Sender
+from wellhead.cli import app
+from wellhead.cli.session import Session
+from wellhead.deploy.local import deploy_local
+from wellhead.errors import Misused, Refused
+from wellhead.node_spec import SpecDocument
+from wellhead.runtime.energy import EnergyEstimate
+from wellhead.runtime.metrics import NodeMetrics
+
+SPEC = SpecDocument(
+    name="a node",
+    gpu_class="CPU-STAND-IN",
+    gpu_count=2,
+    region="US-TX",
+    power_watts=65,
+    sla_bps=9_900,
+    models=("any",),
+)
+SAMPLES, EVERY_MS, FACTOR = 4, 500, 120
+
+
+class Site(NamedTuple):
+    session: Session
+    url: str
+    network: list[str]
+
+    def report(self, *arguments: str) -> str:
+        watching = ["--for", "2s", "--every", str(EVERY_MS), "--factor", str(FACTOR)]
+        return wellhead("oracle", "report", "1", "--runtime", self.url, *watching, *arguments, *self.network)
+
+
+@pytest.fixture(scope="module")
+def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    folder = tmp_path_factory.mktemp("site")
+    metrics = NodeMetrics(EnergyEstimate())
+
+    async def healthz(_: Request) -> Response:
+        return Response("ok")
+
+    async def exposition(_: Request) -> Response:
+        metrics.served(10, 0.01)  # ten tokens for each look
+        return Response(metrics.exposition())
+
+    node = Starlette(routes=[Route("/healthz", healthz), Route("/metrics", exposition)])
+    with local.running("anvil", log=folder / "anvil.log") as chain, serving(node) as url:
+        deploy_local(Sender(chain.connect(), keys.local_account("owner")), folder)
+        session = Session(chain.url, folder)
+        session.sender("operator").send(session.registry.register(SPEC.on_chain(), SPEC.data_uri()))
+        yield Site(session, url, ["--network", chain.url, "--deployments", str(folder)])
+
+
+@pytest.fixture
+def site(deployed: Site) -> Iterator[Site]:
+    """The site, left as it was found."""
+    provider = deployed.session.w3.provider
+    taken = provider.make_request(RPCEndpoint("evm_snapshot"), [])["result"]
+    yield deployed
+    assert provider.make_request(RPCEndpoint("evm_revert"), [taken])["result"]
+
+
+@pytest.fixture
+def due(site: Site) -> Site:
+    """The site once round 1 is due."""
+    oracle = site.session.oracle
+    local.advance(site.session.w3, oracle.window_end_of(1) - site.session.now())
+    return site
+
+
+def wellhead(*arguments: str) -> str:
+    """What a command prints; raises what it raises."""
+    outcome = CliRunner().invoke(app, arguments, standalone_mode=False)
+    if outcome.exception is not None:
+        raise outcome.exception
+    return outcome.stdout
+
+
+def test_report_posts_what_the_reporters_saw(due: Site) -> None:
+    posted = json.loads(due.report("--json"))
+    oracle = due.session.oracle
+    record = oracle.latest_record(1)
+    assert posted["round"] == oracle.latest_round() == 1
+    assert posted["samples"] == "U" * SAMPLES
+    assert posted["chain_seconds_per_observed_second"] == FACTOR
+    assert record.covered_seconds == record.up_seconds == SAMPLES * EVERY_MS * FACTOR // 1000
+    assert record.gpu_count == SPEC.gpu_count
+    assert record.work_units == posted["record"]["work_units"] > 0
+    assert [entry["signed"] for entry in posted["reporters"]] == [True] * 5
+    assert due.session.w3.eth.get_transaction_receipt(posted["transaction"])["status"] == 1
+
+
+def test_report_draws_every_reporter_for_people(due: Site) -> None:
+    shown = due.report()
+    assert shown.count("agrees") == 5
+    assert "UUUU" in shown
+
+
+def test_a_dry_run_posts_nothing(due: Site) -> None:
+    shown = json.loads(due.report("--dry-run", "--json"))
+    assert shown["would"] == "post round 1"
+    assert "transaction" not in shown
+    assert due.session.oracle.latest_round() == 0
+
+
+def test_a_round_that_is_not_due_is_refused_before_anybody_watches(site: Site) -> None:
+    with pytest.raises(Refused, match="round 1 is due at chain time"):
+        site.report("--for", "7d")
+
+
+def test_fewer_reporters_than_the_quorum_are_refused(due: Site) -> None:
+    with pytest.raises(Misused, match="2 different reporters of 2 given; 3 are needed"):
+        due.report("--by", "reporter-0", "--by", "reporter-1")
+    with pytest.raises(Misused, match="3 different reporters of 4 given"):
+        due.report(*(part for number in (0, 1, 2, 2) for part in ("--by", f"reporter-{number}")))
+
+
+def test_a_stranger_is_refused(due: Site) -> None:
+    with pytest.raises(Misused, match="is no reporter of this oracle"):
+        due.report("--by", "operator", "--by", "reporter-1", "--by", "reporter-2")
+
+
+def test_a_watch_shorter_than_a_sample_is_refused(due: Site) -> None:
+    with pytest.raises(Misused, match="--for 0s is shorter than one sample of 500 ms"):
+        due.report("--for", "0s")
+
+
+def test_an_unknown_node_is_refused(due: Site) -> None:
+    with pytest.raises(Misused):
+        wellhead("oracle", "report", "2", *due.network)
+
+
+def test_status_before_and_after_the_first_round(due: Site) -> None:
+    before = json.loads(wellhead("oracle", "status", "--json", *due.network))
+    assert (before["latest_round"], before["signatures_needed"], len(before["reporters"])) == (0, 3, 5)
+    due.report()
+    after = json.loads(wellhead("oracle", "status", "1", "--json", *due.network))
+    assert (after["latest_round"], after["final"], after["vetoed"]) == (1, False, False)
+    assert after["next_due_at"] == before["next_due_at"] + before["window_seconds"]
+    assert after["latest_record"]["up_seconds"] == SAMPLES * EVERY_MS * FACTOR // 1000
+    assert "latest round" in wellhead("oracle", "status", *due.network)
