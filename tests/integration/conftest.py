@@ -1,12 +1,14 @@
-"""A chain with dollars on it, a stand-in node, and a gateway between."""
+"""A chain with dollars on it, a stand-in node, and a gateway between; and a copy of the checkout to build in."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
+from checkout_copy import copy_checkout
 from eth_account import Account
 from gateway_stage import CUSTOMER_USD6, PRICE_USD6, Dollars, OpenStage, Stage
 from loopback import serving
@@ -18,6 +20,14 @@ from wellhead.chain.transact import Sender
 from wellhead.gateway.app import create_app
 from wellhead.gateway.config import GatewayConfig
 from wellhead.gateway.facilitator import Facilitator
+
+
+@pytest.fixture(scope="session")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One copy for all, as compiling is what costs."""
+    copy = tmp_path_factory.mktemp("checkout")
+    copy_checkout(copy)
+    return copy
 
 
 @pytest.fixture(scope="session")

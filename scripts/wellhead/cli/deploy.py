@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from pydantic import ValidationError
 from rich.console import Console
 
 from wellhead.chain import keys, local
@@ -24,8 +23,7 @@ from wellhead.cli.options import (
 )
 from wellhead.deploy import manifest
 from wellhead.deploy.deployer import Outcome, deploy_all
-from wellhead.deploy.parameters import Parameters, local_parameters
-from wellhead.errors import Misused
+from wellhead.deploy.parameters import choose_parameters
 
 
 def deploy(
@@ -42,35 +40,11 @@ def deploy(
     """Deploy every contract that is missing and configure what its owner may."""
     found = find_network(network)
     w3 = found.connect()
-    is_local = local.is_local(w3)
-    sender = Sender(w3, keys.load_signer(signer, local_chain=is_local))
+    sender = Sender(w3, keys.load_signer(signer, local_chain=local.is_local(w3)))
     known = manifest.read(found.chain_id, deployments)
-    if known is not None:
-        chosen = known.parameters
-        if parameters is not None and _read(parameters) != chosen:
-            raise Misused(
-                f"{parameters} differs from the manifest of chain {found.chain_id}; "
-                "move the manifest away to deploy anew"
-            )
-    elif parameters is not None:
-        chosen = _read(parameters)
-    elif is_local:
-        chosen = local_parameters(local.chain_time(w3))
-    else:
-        raise Misused(
-            "a live network needs --parameters FILE: owner, guardian, reporters, attestors and the rest"
-        )
+    chosen = choose_parameters(w3, parameters, None if known is None else known.parameters)
     outcome = deploy_all(sender, chosen, deployments, dry_run=dry_run)
     render.emit(as_json, _data(outcome, dry_run), lambda console: _draw(console, outcome, dry_run))
-
-
-def _read(path: Path) -> Parameters:
-    try:
-        return Parameters.model_validate_json(path.read_text())
-    except OSError as error:
-        raise Misused(f"cannot read {path}: {error}") from None
-    except ValidationError as error:
-        raise Misused(f"{path} does not describe a deployment: {error}") from None
 
 
 def _data(outcome: Outcome, dry_run: bool) -> dict[str, object]:

@@ -19,7 +19,7 @@ def deploy_local(owner: Sender, folder: Path) -> manifest.Manifest:
     """Deploy to a local chain, or go on with the one that a kept chain already has."""
     w3 = owner.w3
     known = manifest.read(w3.eth.chain_id, folder)
-    if known is not None and not any(w3.eth.get_code(entry.address) for entry in known.contracts.values()):  # type: ignore[arg-type]
+    if known is not None and not manifest.is_there(w3, known):
         manifest.manifest_path(known.chain_id, folder).unlink()  # of a chain that is gone
         known = None
     parameters = known.parameters if known is not None else local_parameters(chain_time(w3))

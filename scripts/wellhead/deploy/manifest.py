@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
+from web3 import Web3
 
 from wellhead.deploy.parameters import Parameters
 from wellhead.errors import Misused, Refused
@@ -70,6 +71,11 @@ def require(chain_id: int, folder: Path = FOLDER) -> Manifest:
         path = manifest_path(chain_id, folder)
         raise Misused(f"{path} is missing: deploy first (`wellhead deploy`), or run where the manifest is")
     return manifest
+
+
+def is_there(w3: Web3, manifest: Manifest) -> bool:
+    """Whether the chain has anything of the deployment; a local chain that was started anew has nothing."""
+    return any(w3.eth.get_code(Web3.to_checksum_address(e.address)) for e in manifest.contracts.values())
 
 
 def write(manifest: Manifest, folder: Path = FOLDER) -> Path:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pathlib import Path
 
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from web3 import Web3
+
+from wellhead.chain import local
 from wellhead.chain.keys import local_account
+from wellhead.errors import Misused
 
 
 class Parameters(BaseModel):
@@ -55,3 +60,34 @@ def local_parameters(chain_time: int) -> Parameters:
         reporters=tuple(local_account(f"reporter-{number}").address for number in range(5)),
         attestors=tuple(local_account(f"attestor-{number}").address for number in range(5)),
     )
+
+
+def choose_parameters(w3: Web3, file: Path | None, known: Parameters | None) -> Parameters:
+    """What to deploy with: what the chain's manifest knows, else the JSON in `file`, else a local chain's.
+
+    Raises Misused when `file` is unreadable or contradicts the manifest, or a live network lacks both.
+    """
+    given = None if file is None else _read(file)
+    if known is not None:
+        if given is not None and given != known:
+            raise Misused(
+                f"{file} differs from the manifest of chain {w3.eth.chain_id}; "
+                "move the manifest away to deploy anew"
+            )
+        return known
+    if given is not None:
+        return given
+    if local.is_local(w3):
+        return local_parameters(local.chain_time(w3))
+    raise Misused(
+        "a live network needs a parameters file: owner, guardian, reporters, attestors and the rest"
+    )
+
+
+def _read(path: Path) -> Parameters:
+    try:
+        return Parameters.model_validate_json(path.read_text())
+    except OSError as error:
+        raise Misused(f"cannot read {path}: {error}") from None
+    except ValidationError as error:
+        raise Misused(f"{path} does not describe a deployment: {error}") from None
