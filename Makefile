@@ -58,7 +58,7 @@ snapshot: .venv/.contracts
 	@touch $@
 
 .venv/.contracts: .venv/.run brownie-config.yaml $(filter contracts/%,$(SOLIDITY))
-	$(BIN)/python -m wellhead.chain.artifacts
+	$(BIN)/python -m wellhead.chain.build
 	@touch $@
 
 clean:

@@ -47,7 +47,7 @@ def test_a_second_run_finds_everything_done(owner: Sender, tmp_path: Path) -> No
     assert owner.w3.eth.get_transaction_count(owner.address) == sent
 
 
-class _Interrupted(Exception):
+class _PowerCutError(Exception):
     """Stands for the power cut."""
 
 
@@ -58,7 +58,7 @@ class _Interrupting(Sender):
 
     def mine(self, transaction: TxParams) -> TxReceipt:
         if self.left == 0:
-            raise _Interrupted
+            raise _PowerCutError
         self.left -= 1
         return super().mine(transaction)
 
@@ -70,13 +70,13 @@ def test_an_interrupted_run_resumes_with_the_same_addresses(
     parameters = _parameters(anvil_owner)
     interrupted = _Interrupting(anvil_owner.w3, anvil_owner.account)
     interrupted.left = sent_before
-    with pytest.raises(_Interrupted):
+    with pytest.raises(_PowerCutError):
         deploy_all(interrupted, parameters, tmp_path)
     kept = manifest.require(local.CHAIN_ID, tmp_path)
     local.advance(anvil_owner.w3, 86_400)
     outcome = deploy_all(anvil_owner, kept.parameters, tmp_path)
     assert outcome.manifest == kept
-    assert 0 < len(outcome.placed) + len(outcome.configured)
+    assert len(outcome.placed) + len(outcome.configured) > 0
     assert deploy_all(anvil_owner, kept.parameters, tmp_path).placed == []
 
 
@@ -105,7 +105,7 @@ def test_other_code_than_the_manifests_is_refused(anvil_owner: Sender, tmp_path:
     content = json.loads(path.read_text())
     content["contracts"]["Offering"]["init_code_hash"] = "0x" + "ab" * 32
     path.write_text(json.dumps(content))
-    with pytest.raises(Refused, match="Offering at 0x.* was deployed from code 0xabab"):
+    with pytest.raises(Refused, match=r"Offering at 0x.* was deployed from code 0xabab"):
         deploy_all(anvil_owner, parameters, tmp_path)
 
 

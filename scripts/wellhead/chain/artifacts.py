@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import sys
 from functools import cache
 from importlib import resources
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from wellhead.errors import Refused
@@ -42,28 +40,3 @@ def load(name: str) -> Artifact:
             f"no artifact {name!r}; known: {', '.join(names()) or 'none'}; `make build` compiles the contracts"
         )
     return Artifact(**json.loads(file.read_text()))
-
-
-def write_all(root: Path, folder: Path) -> list[str]:
-    """Compile the checkout at `root` and write every artifact to `folder`; the names written."""
-    from wellhead.chain.compile import (
-        compile_contracts,
-    )  # py-solc-x is slow to import, and only this needs it
-
-    folder.mkdir(parents=True, exist_ok=True)
-    compiled = compile_contracts(root)
-    for stale in folder.glob("*.json"):
-        if stale.stem not in compiled:
-            stale.unlink()
-    for contract in compiled.values():
-        artifact = Artifact(**{field: getattr(contract, field) for field in Artifact._fields})
-        (folder / f"{contract.name}.json").write_text(
-            json.dumps(artifact._asdict(), indent=1, sort_keys=True)
-        )
-    return sorted(compiled)
-
-
-if __name__ == "__main__":
-    checkout = Path(sys.argv[1] if len(sys.argv) > 1 else ".").resolve()
-    written = write_all(checkout, checkout / "scripts" / "wellhead" / "artifacts")
-    print(f"{len(written)} contracts compiled")

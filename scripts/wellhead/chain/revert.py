@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from eth_abi.abi import decode
 from eth_abi.exceptions import DecodingError
 from eth_utils.crypto import keccak
+from web3 import Web3
 from web3.exceptions import ContractLogicError, Web3RPCError
 
 from wellhead.chain import artifacts
@@ -104,6 +105,8 @@ def _sentence(error: CustomError, values: dict[str, Any]) -> str:
 
 
 def _show(value: Any) -> str:
+    if isinstance(value, str) and Web3.is_address(value):
+        return Web3.to_checksum_address(value)
     if not isinstance(value, bytes):
         return str(value)
     text = value.rstrip(b"\0")

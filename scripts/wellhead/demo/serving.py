@@ -14,7 +14,7 @@ from x402 import x402Client
 from x402.http.clients.httpx import x402HttpxClient
 
 from wellhead.chain import keys, local
-from wellhead.customer.clients import async_openai_client, openai_client, paying_client_sync
+from wellhead.customer.clients import async_openai_client, openai_client, paying_client, paying_client_sync
 from wellhead.customer.infer import Customer
 from wellhead.customer.wallet import bounded, network_of
 from wellhead.demo.listing import SPEC, Listed
@@ -221,8 +221,7 @@ class Buying:
 
     async def _by_async_openai(self) -> None:
         url, asset = self._stage.chain.url, self._stage.usd.address
-        wallet = bounded(x402Client(), self._account, network_of(url), asset, PRICE_USD6)
-        async with x402HttpxClient(wallet, timeout=30) as http:
+        async with paying_client(self._account, url, asset, PRICE_USD6) as http:
             client = async_openai_client(self._site.gateway_url, http)
             answer = await client.embeddings.create(model=MODEL, input=SENTENCES[4])
         self._count([SENTENCES[4]], answer.usage.prompt_tokens)
