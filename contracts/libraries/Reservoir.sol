@@ -1,14 +1,8 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.28;
 
-import {ReservoirState} from "../types/ShareTypes.sol";
+import {PENDING_SHIFT, ReservoirWord, packReservoir} from "../types/ReservoirWord.sol";
 import {ExpDecay} from "./ExpDecay.sol";
-
-/// @notice A ReservoirState in one word, first field in the lowest bits:
-/// accountedUsd6 64 | updatedAt 32 | pendingX48 80 | indexX48 80.
-type ReservoirWord is uint256;
-
-using Reservoir for ReservoirWord global;
 
 /// @notice Income that drains to the holders of shares, exponentially, counted per share unit.
 ///
@@ -20,70 +14,8 @@ library Reservoir {
     uint256 internal constant MAX_PER_UNIT_X48 = type(uint80).max;
     /// So that what one account has accrued, at most all of it, fits 72 bits when scaled by 2^16.
     uint256 internal constant MAX_ACCOUNTED_USD6 = type(uint56).max;
-    uint256 private constant UPDATED_AT_SHIFT = 64;
-    uint256 private constant PENDING_SHIFT = 96;
-    uint256 private constant INDEX_SHIFT = 176;
 
-    // Fields -----------------------------------------------------------------------------------------
-
-    function accountedUsd6(ReservoirWord self) internal pure returns (uint256) {
-        return uint64(ReservoirWord.unwrap(self));
-    }
-
-    /// @notice Zero until the clock was started.
-    function updatedAt(ReservoirWord self) internal pure returns (uint256) {
-        return uint32(ReservoirWord.unwrap(self) >> UPDATED_AT_SHIFT);
-    }
-
-    function pendingX48(ReservoirWord self) internal pure returns (uint256) {
-        return uint80(ReservoirWord.unwrap(self) >> PENDING_SHIFT);
-    }
-
-    /// @notice The index at `updatedAt`.
-    function indexX48(ReservoirWord self) internal pure returns (uint256) {
-        return ReservoirWord.unwrap(self) >> INDEX_SHIFT;
-    }
-
-    function unpack(ReservoirWord self) internal pure returns (ReservoirState memory) {
-        // Casts: each field was read from its own bits.
-        return ReservoirState({
-            accountedUsd6: uint64(self.accountedUsd6()),
-            updatedAt: uint32(self.updatedAt()),
-            pendingX48: uint80(self.pendingX48()),
-            indexX48: uint80(self.indexX48())
-        });
-    }
-
-    /// @dev Each value fits its field, as every caller shows.
-    function _pack(uint256 accounted, uint256 time, uint256 pending, uint256 index)
-        private
-        pure
-        returns (ReservoirWord)
-    {
-        return ReservoirWord.wrap(
-            accounted | (time << UPDATED_AT_SHIFT) | (pending << PENDING_SHIFT) | (index << INDEX_SHIFT)
-        );
-    }
-
-    // Accounting -------------------------------------------------------------------------------------
-
-    /// @notice `amountUsd6` more is accounted for: at most what is missing to MAX_ACCOUNTED_USD6.
-    function account(ReservoirWord self, uint256 amountUsd6) internal pure returns (ReservoirWord) {
-        // Unchecked: the sum stays within the field, so it never carries.
-        unchecked {
-            return ReservoirWord.wrap(ReservoirWord.unwrap(self) + amountUsd6);
-        }
-    }
-
-    /// @notice `amountUsd6` less is accounted for: at most `accountedUsd6`.
-    function discount(ReservoirWord self, uint256 amountUsd6) internal pure returns (ReservoirWord) {
-        // Unchecked: the difference stays within the field, so it never borrows.
-        unchecked {
-            return ReservoirWord.wrap(ReservoirWord.unwrap(self) - amountUsd6);
-        }
-    }
-
-    // Streaming --------------------------------------------------------------------------------------
+    using Reservoir for ReservoirWord;
 
     /// @notice The index at `time`, not before `updatedAt`. Never falls as time goes on.
     function indexAt(ReservoirWord self, uint256 time, uint256 tauSeconds) internal pure returns (uint256) {
@@ -116,7 +48,9 @@ library Reservoir {
         if (time > type(uint32).max) time = type(uint32).max;
         // Unchecked: the fraction released is at most one, and the sum of both fields does not change.
         unchecked {
-            return _pack(self.accountedUsd6(), time, self.pendingX48() - released, self.indexX48() + released);
+            return packReservoir(
+                self.accountedUsd6(), time, self.pendingX48() - released, self.indexX48() + released
+            );
         }
     }
 
@@ -163,7 +97,9 @@ library Reservoir {
             if (perUnitX48 > roomX48) perUnitX48 = roomX48;
             // Where all fits this is the remainder of the division, below 2^48, and so zero.
             excessUsd6 = (unreleasedX48 - perUnitX48 * newSupplyUnits) >> 48;
-            next = _pack(self.accountedUsd6() - excessUsd6, self.updatedAt(), perUnitX48, self.indexX48());
+            next = packReservoir(
+                self.accountedUsd6() - excessUsd6, self.updatedAt(), perUnitX48, self.indexX48()
+            );
         }
     }
 }

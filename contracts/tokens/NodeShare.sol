@@ -5,9 +5,10 @@ import {SafeTransferLib} from "solady/src/utils/SafeTransferLib.sol";
 import {IERC7943} from "../interfaces/IERC7943.sol";
 import {INodeShare} from "../interfaces/INodeShare.sol";
 import {INodeShareFactory} from "../interfaces/INodeShareFactory.sol";
-import {Reservoir, ReservoirWord} from "../libraries/Reservoir.sol";
+import {Reservoir} from "../libraries/Reservoir.sol";
 import {NodeId} from "../types/NodeTypes.sol";
 import {AccountWord, FRACTION_BITS} from "../types/AccountWord.sol";
+import {ReservoirWord} from "../types/ReservoirWord.sol";
 import {ReservoirState} from "../types/ShareTypes.sol";
 import {ShareName} from "./ShareAllowance.sol";
 import {ShareLedger} from "./ShareLedger.sol";
@@ -15,6 +16,8 @@ import {ShareLedger} from "./ShareLedger.sol";
 /// @notice The share token of one node: the money that reaches it streams to whoever holds it.
 /// The promise is INodeShare; accounts and transfers are ShareLedger's; here are its phases and its income.
 contract NodeShare is ShareLedger {
+    using Reservoir for ReservoirWord;
+
     uint256 private constant BPS = 10_000;
     /// One cent. A cut of n bps takes exactly n units of each, so cuts never round.
     uint256 private constant SYNC_QUANTUM_USD6 = 10_000;

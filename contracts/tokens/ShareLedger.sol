@@ -4,8 +4,9 @@ pragma solidity ^0.8.28;
 import {IEligibility} from "../interfaces/IEligibility.sol";
 import {IERC7943} from "../interfaces/IERC7943.sol";
 import {INodeShare} from "../interfaces/INodeShare.sol";
-import {ReservoirWord} from "../libraries/Reservoir.sol";
+import {Reservoir} from "../libraries/Reservoir.sol";
 import {AccountWord} from "../types/AccountWord.sol";
+import {ReservoirWord} from "../types/ReservoirWord.sol";
 import {ShareAccount} from "../types/ShareTypes.sol";
 import {ShareAllowance} from "./ShareAllowance.sol";
 
@@ -14,6 +15,8 @@ import {ShareAllowance} from "./ShareAllowance.sol";
 /// Invariant of every account: `balanceUnits` changes only right after income up to the present index was
 /// accrued. A transfer reads the reservoir, and writes the two accounts and nothing else.
 abstract contract ShareLedger is ShareAllowance {
+    using Reservoir for ReservoirWord;
+
     struct Totals {
         uint64 supplyUnits;
         uint64 operatorCreditUsd6;

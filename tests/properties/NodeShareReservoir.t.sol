@@ -2,12 +2,15 @@
 pragma solidity ^0.8.28;
 
 import {ExpDecay} from "../../contracts/libraries/ExpDecay.sol";
-import {Reservoir, ReservoirWord} from "../../contracts/libraries/Reservoir.sol";
+import {Reservoir} from "../../contracts/libraries/Reservoir.sol";
 import {AccountWord} from "../../contracts/types/AccountWord.sol";
+import {ReservoirWord} from "../../contracts/types/ReservoirWord.sol";
 import {Property} from "./Property.sol";
 
 /// @notice The share's pure rules: the exponential, the reservoir's streaming, an account's accrual.
 contract NodeShareReservoirTest is Property {
+    using Reservoir for ReservoirWord;
+
     uint256 private constant MAX = type(uint80).max;
 
     /// @dev A reservoir in reach: pending + index <= MAX, updated at second 1,000.
