@@ -103,7 +103,7 @@ interface INodeRegistry {
     /* LIFE CYCLE */
 
     /// @notice Registers a node; the caller becomes its operator, for good. Anyone, unless paused.
-    /// @param specUri Where the JSON spec is found, at most 512 bytes; only the event keeps it, as
+    /// @param specUri Where the JSON spec is found, at most 4,096 bytes; only the event keeps it, as
     /// `specHash` already says what it must hold.
     /// @return node Numbers count from 1.
     function register(NodeSpec calldata spec, string calldata specUri) external returns (NodeId node);

@@ -34,7 +34,7 @@ contract NodeRegistry is INodeRegistry, EIP712, Guarded {
     uint64 public constant MAX_BOND_USD6_PER_GPU = 1_000_000e6;
     uint32 public constant MIN_BOND_DELAY_SECONDS = 1 days;
     uint32 public constant MAX_BOND_DELAY_SECONDS = 60 days;
-    uint256 public constant MAX_SPEC_URI_BYTES = 512;
+    uint256 public constant MAX_SPEC_URI_BYTES = 4_096;
 
     bytes32 public constant ATTESTATION_TYPEHASH =
         keccak256("Attestation(bytes32 configDigest,uint32 node,bytes32 specDigest)");
