@@ -101,6 +101,17 @@ class SaleStage:
     share_abi: Any
     node: int = 0
 
+    @property
+    def error_names(self) -> dict[str, str]:
+        """Names of the offering's custom errors by selector."""
+        errors = [entry for entry in self.offering.abi if entry["type"] == "error"]
+        return {
+            Web3.keccak(text=f"{entry['name']}({','.join(field['type'] for field in entry['inputs'])})")[
+                :4
+            ].to_0x_hex(): entry["name"]
+            for entry in errors
+        }
+
     def now(self) -> int:
         return local.chain_time(self.w3)
 
