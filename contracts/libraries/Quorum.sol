@@ -101,7 +101,7 @@ library Quorum {
         // Unchecked: small counters, and a blob always holds its digest.
         unchecked {
             uint256 left = (blob.length - DIGEST_BYTES) / ADDRESS_BYTES;
-            address previous;
+            address previous = address(0);
             for (uint256 i; i < k; ++i) {
                 (bytes32 r, bytes32 parityAndS) = _signatureAt(signatures, i);
                 address signer = ECDSA.tryRecover(messageHash, r, parityAndS); // zero if nobody signed

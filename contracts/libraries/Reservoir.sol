@@ -96,6 +96,7 @@ library Reservoir {
             uint256 roomX48 = MAX_PER_UNIT_X48 - self.indexX48();
             if (perUnitX48 > roomX48) perUnitX48 = roomX48;
             // Where all fits this is the remainder of the division, below 2^48, and so zero.
+            // slither-disable-next-line divide-before-multiply
             excessUsd6 = (unreleasedX48 - perUnitX48 * newSupplyUnits) >> 48;
             next = packReservoir(
                 self.accountedUsd6() - excessUsd6, self.updatedAt(), perUnitX48, self.indexX48()

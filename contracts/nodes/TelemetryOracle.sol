@@ -274,7 +274,7 @@ contract TelemetryOracle is ITelemetryOracle, EIP712, Ownable {
     /// @dev Writes each entry of `records` to its node's slot.
     function _push(bytes calldata records, uint40 windowEnd, uint40 lastVetoedEnd) private {
         require(records.length % ENTRY_BYTES == 0, TelemetryOracle_MalformedRecords(records.length));
-        uint32 previous;
+        uint32 previous = 0;
         // Unchecked: offsets stay below the calldata's length.
         unchecked {
             for (uint256 offset; offset < records.length; offset += ENTRY_BYTES) {

@@ -174,14 +174,16 @@ contract NodeShare is ShareLedger {
         uint256 fresh = balance - accounted;
         uint256 room = Reservoir.MAX_ACCOUNTED_USD6 - accounted;
         if (fresh > room) fresh = room;
-        uint256 operatorUsd6;
-        uint256 protocolUsd6;
+        uint256 operatorUsd6 = 0;
+        uint256 protocolUsd6 = 0;
         // Effect
         if (totals.phase == Phase.Failed || totals.supplyUnits == 0) {
             if (fresh == 0) return 0;
             syncedUsd6 = operatorUsd6 = fresh;
         } else {
             state = state.checkpoint(block.timestamp, tauSeconds);
+            // Whole cents on purpose: cuts divide them exactly, and what is left waits for the next sync.
+            // slither-disable-start divide-before-multiply
             uint256 quanta = fresh / SYNC_QUANTUM_USD6;
             uint256 holdersBps = BPS - operatorCutBps - protocolCutBps;
             room = state.roomUsd6Down(totals.supplyUnits);
@@ -191,6 +193,7 @@ contract NodeShare is ShareLedger {
             operatorUsd6 = quanta * operatorCutBps;
             protocolUsd6 = quanta * protocolCutBps;
             state = state.absorbDown(quanta * holdersBps, totals.supplyUnits);
+            // slither-disable-end divide-before-multiply
         }
         _reservoir = state.account(syncedUsd6);
         // Unchecked and casts: credits are part of what is accounted for, so at most MAX_ACCOUNTED_USD6.
