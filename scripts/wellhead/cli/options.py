@@ -26,6 +26,7 @@ DryRunOption = Annotated[
     bool, typer.Option("--dry-run", help="Simulate and show what would happen; send nothing.")
 ]
 NodeArgument = Annotated[int, typer.Argument(min=1, help="Node id, as `wellhead node list` shows it.")]
+SharesArgument = Annotated[str, typer.Argument(help="Shares, at most six decimals.")]
 AccountArgument = Annotated[str, typer.Argument(help="An address, or on a local chain a role.")]
 
 DEFAULT_NETWORK = "local"

@@ -1,0 +1,167 @@
+"""The sale part of `wellhead shares`: offer, buy, close, refund."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from wellhead.chain.contracts.offering import Terms
+from wellhead.cli.options import (
+    DEFAULT_DEPLOYMENTS,
+    DEFAULT_NETWORK,
+    AsOption,
+    DeploymentsOption,
+    DryRunOption,
+    JsonOption,
+    NetworkOption,
+    NodeArgument,
+    SharesArgument,
+)
+from wellhead.cli.session import Session, perform
+from wellhead.units import (
+    format_amount,
+    format_time,
+    format_usd,
+    parse_amount,
+    parse_bps,
+    parse_duration,
+)
+
+
+def offer(
+    node: NodeArgument,
+    price: Annotated[str, typer.Option("--price", help="Dollars per share.")],
+    hard_cap: Annotated[str, typer.Option("--hard-cap", help="Shares on offer.")],
+    soft_cap: Annotated[str, typer.Option("--soft-cap", help="Fewer sold than this: everybody is refunded.")],
+    retained: Annotated[
+        str, typer.Option("--retained", help="Shares the operator keeps if all are sold.")
+    ] = "0",
+    duration: Annotated[str, typer.Option("--duration", help="How long the sale is open.")] = "7d",
+    upfront: Annotated[
+        str, typer.Option("--upfront", help="Percent of the proceeds released at the close.")
+    ] = "0",
+    delivery: Annotated[
+        str, typer.Option("--delivery", help="Attested up-time that delivers the node.")
+    ] = "72h",
+    deliver_within: Annotated[str, typer.Option("--deliver-within", help="After the close.")] = "30d",
+    hard_limit: Annotated[
+        str, typer.Option("--hard-limit", help="After the close, whatever is unknown.")
+    ] = "60d",
+    term: Annotated[str, typer.Option("--term", help="Service term after delivery.")] = "365d",
+    floor_price: Annotated[
+        str, typer.Option("--floor-price", help="Least dollars per GPU-hour in the term.")
+    ] = "0",
+    signer: AsOption = "operator",
+    network: NetworkOption = DEFAULT_NETWORK,
+    deployments: DeploymentsOption = DEFAULT_DEPLOYMENTS,
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Open the sale of a node's shares; the terms cannot change after."""
+    length = parse_duration(duration, "sale duration")
+    within, limit = parse_duration(deliver_within, "delivery time"), parse_duration(hard_limit, "hard limit")
+    amounts = {
+        "price_usd6_per_share": parse_amount(price, "price"),
+        "soft_cap_units": parse_amount(soft_cap, "soft cap"),
+        "hard_cap_units": parse_amount(hard_cap, "hard cap"),
+        "retained_units": parse_amount(retained, "retained shares"),
+        "upfront_bps": parse_bps(upfront, "upfront part"),
+        "delivery_seconds": parse_duration(delivery, "delivery"),
+        "service_term_seconds": parse_duration(term, "service term"),
+        "floor_price_usd6_per_gpu_hour": parse_amount(floor_price, "floor price"),
+    }
+    session = Session(network, deployments)
+    session.share(node)
+    opens = session.now()
+    closes = opens + length
+    terms = Terms(
+        **amounts,
+        opens_at=opens,
+        closes_at=closes,
+        deliver_by=closes + within,
+        deliver_hard_limit=closes + limit,
+    )
+    perform(
+        session.sender(signer),
+        session.offering.open(node, terms),
+        f"offering of {hard_cap} shares of node {node} at ${price}, open until {format_time(closes)}",
+        dry_run=dry_run,
+        as_json=as_json,
+    )
+
+
+def buy(
+    node: NodeArgument,
+    shares: SharesArgument,
+    max_cost: Annotated[
+        str | None, typer.Option("--max-cost", help="Refuse to pay more dollars than this.")
+    ] = None,
+    signer: AsOption = "holder",
+    network: NetworkOption = DEFAULT_NETWORK,
+    deployments: DeploymentsOption = DEFAULT_DEPLOYMENTS,
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Buy shares in the sale; allows the sale to take exactly the cost if it may not yet."""
+    units = parse_amount(shares, "shares")
+    limit = parse_amount(max_cost, "maximum cost") if max_cost is not None else None
+    session = Session(network, deployments)
+    session.share(node)
+    buyer = session.sender(signer)
+    cost = session.offering.cost_up(node, units)
+    limit = cost if limit is None else limit
+    approve = session.usd.approve(session.offering.address, cost)
+    what = f"{format_amount(units)} shares of node {node} for {format_usd(cost)}"
+    if session.usd.allowance(buyer.address, session.offering.address) < cost:
+        if dry_run:  # the purchase cannot be simulated before the allowance exists
+            perform(buyer, approve, f"allow {format_usd(cost)}, then {what}", dry_run=True, as_json=as_json)
+            return
+        buyer.send(approve)
+    perform(
+        buyer,
+        session.offering.buy(node, units, limit, buyer.address),
+        what,
+        dry_run=dry_run,
+        as_json=as_json,
+        details=lambda paid: {"units": units, "cost_usd6": paid},
+    )
+
+
+def close(
+    node: NodeArgument,
+    signer: AsOption = "operator",
+    network: NetworkOption = DEFAULT_NETWORK,
+    deployments: DeploymentsOption = DEFAULT_DEPLOYMENTS,
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Close a sale that ended: the shares start earning, or everybody can take a refund."""
+    session = Session(network, deployments)
+    session.share(node)
+    call = session.offering.close(node)
+    perform(session.sender(signer), call, f"sale of node {node} closed", dry_run=dry_run, as_json=as_json)
+
+
+def refund(
+    node: NodeArgument,
+    shares: SharesArgument,
+    signer: AsOption = "holder",
+    network: NetworkOption = DEFAULT_NETWORK,
+    deployments: DeploymentsOption = DEFAULT_DEPLOYMENTS,
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Give shares of a failed sale back for their part of the money that was not released."""
+    units = parse_amount(shares, "shares")
+    session = Session(network, deployments)
+    session.share(node)
+    holder = session.sender(signer)
+    perform(
+        holder,
+        session.offering.refund(node, units, holder.address),
+        f"{shares} shares of node {node} given back",
+        dry_run=dry_run,
+        as_json=as_json,
+        details=lambda paid: {"paid_usd6": paid},
+    )
