@@ -51,7 +51,8 @@ interface INodeShareFactory {
     /// @notice Zero where there is none.
     function shareOf(NodeId node) external view returns (address);
     /// @notice Claims of `account` on several nodes, each paid to its payout address there; skips those with
-    /// nothing to claim. Anyone may call. Errors: NodeShareFactory_NoShare.
+    /// nothing to claim. All or nothing: where one payout address is refused, leave its node out.
+    /// Anyone may call. Errors: NodeShareFactory_NoShare.
     function claimMany(NodeId[] calldata nodes, address account) external returns (uint256 paidUsd6);
 
     /// @notice Who may freeze and force transfers on every share of this factory; zero: nobody.

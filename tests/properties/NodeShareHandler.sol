@@ -185,6 +185,21 @@ contract NodeShareHandler is Property {
         ++accruals;
     }
 
+    /// @dev Now and then nearly all shares go: none is left, or a single unit, or a few.
+    function burnDown(uint256 seed) public watched(address(0), 5 * ((2 << 48) + (1 << 32))) {
+        if (seed % 8 != 0) return;
+        uint256[3] memory left = [uint256(0), 1, 1_000];
+        for (uint256 i = 0; i < holders.length; ++i) {
+            uint256 keep = i == 0 ? left[(seed >> 3) % 3] : 0;
+            uint256 balance = share.balanceOf(holders[i]);
+            if (balance <= keep) continue;
+            share.setFrozenTokens(holders[i], 0);
+            share.burn(holders[i], uint64(balance - keep));
+            ++burns;
+            ++accruals;
+        }
+    }
+
     /// @dev What a stranger may try is refused, and changes nothing.
     function trespass(uint256 callerSeed, uint256 victimSeed) public watched(address(0), 0) {
         address caller = address(uint160(bound(callerSeed, 1, type(uint64).max)));

@@ -96,7 +96,7 @@ contract NodeShareUsualInvariants is NodeShareInvariants {
 /// @notice One share: fortunes reach the bounds of the index, and burns leave a handful of units.
 contract NodeShareTinyInvariants is NodeShareInvariants {
     function setUp() public {
-        _play(new NodeShareHandler(1 hours, 0, 0.2e6, 1e24));
+        _play(new NodeShareHandler(1 hours, 0, 0.2e6, 1e15));
     }
 }
 
