@@ -1,6 +1,7 @@
 """A node, its dollar and its shares on brownie's own chain; every test between a snapshot and its revert."""
 
 import pytest
+from brownie import network, rpc
 from brownie.network.account import Accounts
 
 from wellhead.chain import keys
@@ -28,6 +29,13 @@ class Cast:
 
     def __getitem__(self, role: str) -> object:
         return self._accounts[keys.LOCAL_ROLES.index(role)]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_chain():
+    """Brownie takes whatever chain answers at its port, even one that another brownie resets and ends."""
+    if network.show_active() == "development" and not rpc.is_child():
+        pytest.exit("another chain has brownie's port: end that brownie, or choose a chain by --network", 1)
 
 
 @pytest.fixture(autouse=True)
@@ -81,6 +89,22 @@ def share(cast, factory, node, NodeShare):
     terms = ("Node One", "NODE1", DAY, OPERATOR_CUT_BPS, NOBODY, NOBODY, SUPPLY)
     factory.create(node, terms, {"from": cast["operator"]})
     return NodeShare.at(factory.shareOf(node))
+
+
+@pytest.fixture(scope="module")
+def offering(cast, chain, registry, factory, TelemetryOracle, Offering):
+    """An Offering that registry and factory know, with an oracle that measures by the hour."""
+    reporters = ascending((cast[f"reporter-{number}"].address for number in range(5)), FAULTY)
+    oracle = TelemetryOracle.deploy(
+        *(chain.time(), 3_600, 1_800, 4_096, cast["owner"], cast["guardian"], reporters, FAULTY),
+        {"from": cast["owner"]},
+    )
+    sale = Offering.deploy(
+        *(cast["owner"], cast["guardian"], registry, factory, oracle), {"from": cast["owner"]}
+    )
+    registry.setMarket(sale, True, {"from": cast["owner"]})
+    factory.setIssuer(sale, True, {"from": cast["owner"]})
+    return sale
 
 
 @pytest.fixture(scope="module")
