@@ -99,12 +99,12 @@ contract OfferingInvariants is Property {
         }
         handler.measure(0, 1 hours, 1 hours, 1);
         handler.measure(1, 1 hours, 0, 2);
-        handler.pass(2, 5 days);
+        handler.pass(3, 5 days);
         handler.measure(0, 1 hours, 1 hours, 1);
         handler.measure(1, 1 hours, 0, 2);
         handler.decideNow(0, true);
         handler.decideNow(1, false);
-        handler.pass(3, 40 days);
+        handler.pass(19, 40 days);
         handler.expire(2);
         holds(handler.ghost(1).delivered, "delivered");
         holds(handler.ghost(2).failed, "missed");

@@ -149,7 +149,8 @@ contract OfferingRules is Property {
         terms.closesAt = uint40(bound(terms.closesAt, start + 1 hours, start + 90 days));
         terms.deliverySeconds = uint32(bound(terms.deliverySeconds, 1 hours, 60 days));
         uint256 least = uint256(terms.closesAt) + terms.deliverySeconds + 2 * clock.windowSeconds;
-        terms.deliverBy = uint40(bound(terms.deliverBy, least - 1, least + 60 days));
+        uint256 room = terms.deliverBy % 2 == 0 ? 60 days : clock.windowSeconds;
+        terms.deliverBy = uint40(bound(terms.deliverBy, least - 2 * clock.windowSeconds, least + room));
         terms.deliverHardLimit =
             uint40(bound(terms.deliverHardLimit, terms.deliverBy, uint256(terms.deliverBy) + 60 days));
         terms.serviceTermSeconds = uint40(bound(terms.serviceTermSeconds, 1 days, 3_650 days));
