@@ -20,6 +20,14 @@ contract OracleHandler is OracleModel {
         time += bound(duration, 1, 2 * DELAY);
     }
 
+    /// To the very second in which a round becomes final, or the one before.
+    function waitForFinality(uint256 seed, bool justBefore) external atItsTime {
+        if (posted.length == 0) return;
+        uint256 finalAt = posted[_recent(seed)].postedAt + DELAY;
+        uint256 chosen = justBefore ? finalAt - 1 : finalAt;
+        if (chosen > time) time = chosen;
+    }
+
     function waitForYears(uint256 duration) external atItsTime {
         if (time > START + 100 * 365 days) return; // seconds are counted in 32 bits
         time += bound(duration, 365 days, 3 * 365 days);
