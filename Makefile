@@ -13,8 +13,10 @@ demo: .venv/.contracts
 
 build: .venv/.contracts
 
-# The two cores are shared by what costs most; brownie comes after, as it compiles too.
-test: .venv/.dev .venv/.contracts
+# The two cores are shared by what costs most: first both compilations that the tests find done, so that
+# none of them compiles again, then the suites.
+test: .venv/.dev
+	$(MAKE) --no-print-directory -j2 --output-sync=target .venv/.contracts .venv/.brownie
 	$(MAKE) --no-print-directory -j2 --output-sync=target test-python test-properties
 	$(MAKE) --no-print-directory test-brownie
 
@@ -24,7 +26,7 @@ test-python: .venv/.dev .venv/.contracts
 test-properties: .venv/.dev
 	$(FORGE) test
 
-test-brownie: .venv/.dev
+test-brownie: .venv/.dev .venv/.brownie
 	$(BIN)/brownie test
 
 check: .venv/.dev .venv/.contracts
@@ -59,6 +61,11 @@ snapshot: .venv/.contracts
 
 .venv/.contracts: .venv/.run brownie-config.yaml $(filter contracts/%,$(SOLIDITY))
 	$(BIN)/python -m wellhead.chain.build
+	@touch $@
+
+# Brownie alone would not notice changed remappings.
+.venv/.brownie: .venv/.dev brownie-config.yaml $(filter contracts/%,$(SOLIDITY))
+	$(BIN)/brownie compile --all
 	@touch $@
 
 clean:
