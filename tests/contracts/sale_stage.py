@@ -183,15 +183,17 @@ def raise_sale_stage(
     keys: dict[str, LocalAccount],
     share_abi: Any,
     dollar: Contract | None = None,
+    oracle: Contract | None = None,
 ) -> SaleStage:
-    """Registry, factory, oracle stand-in and offering over `dollar` (PlainUSD unless given); one node's share."""
+    """Registry, factory and offering over `dollar` (PlainUSD unless given) and `oracle` (else a stand-in), and
+    one node's share."""
     dollar = dollar or deploy("PlainUSD")
     registry = deploy_registry(deploy, actors, keys, dollar)
     factory = deploy(
         *("NodeShareFactory", actors["owner"], registry.address, dollar.address),
         *(actors["enforcer"], actors["treasury"], 250),
     )
-    oracle = deploy("OracleStandIn", local.chain_time(w3) - 10 * DAY - 123, WINDOW, FINALITY, RING)
+    oracle = oracle or deploy("OracleStandIn", local.chain_time(w3) - 10 * DAY - 123, WINDOW, FINALITY, RING)
     offering = deploy(
         *("Offering", actors["owner"], actors["guardian"]),
         *(registry.address, factory.address, oracle.address),

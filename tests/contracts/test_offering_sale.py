@@ -21,9 +21,13 @@ from sale_stage import (
     raise_sale_stage,
     sample_terms,
 )
+from web3 import Web3
+from web3.exceptions import ContractCustomError
 from web3.logs import DISCARD
 
 NO_LIMIT = 2**256 - 1
+# SafeTransferLib reverts from assembly, so no ABI names its errors.
+TRANSFER_FROM_FAILED = Web3.keccak(text="TransferFromFailed()")[:4].to_0x_hex()
 MAX_SUPPLY = 2**48 - 1
 PROVABLE = RING * WINDOW
 
@@ -264,9 +268,13 @@ def test_zero_units_are_refused(stage, reverts):
 
 
 @pytest.mark.usefixtures("sale")
-def test_a_token_that_takes_a_fee_is_refused(stage, reverts):
+def test_a_token_that_takes_a_fee_or_answers_false_is_refused(stage, reverts):
     stage.send(stage.dollar.functions.takeFee(1))
     with reverts("Offering_WrongAmountReceived", 12, 13):
+        stage.buy(1)
+    stage.send(stage.dollar.functions.takeFee(0))
+    stage.send(stage.dollar.functions.answerFalse(True))
+    with pytest.raises(ContractCustomError, match=TRANSFER_FROM_FAILED):
         stage.buy(1)
 
 
