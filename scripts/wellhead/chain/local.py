@@ -48,8 +48,15 @@ class LocalChain(NamedTuple):
     process: ManagedProcess
 
     def connect(self) -> Web3:
-        """A web3 connection of its own."""
-        return Web3(HTTPProvider(self.url, request_kwargs={"timeout": 60}))
+        """A web3 connection of its own. web3 asks for the chain's id before every call; here once is enough."""
+        return Web3(
+            HTTPProvider(
+                self.url,
+                request_kwargs={"timeout": 60},
+                cache_allowed_requests=True,
+                cacheable_requests={RPCEndpoint("eth_chainId")},
+            )
+        )
 
     def stop(self) -> None:
         """End the chain; harmless when it has ended."""

@@ -19,6 +19,13 @@ _PANIC = bytes.fromhex("4e487b71")
 _PANICS = {0x11: "arithmetic overflow", 0x12: "division by zero", 0x32: "index out of range"}
 
 
+# Solady reverts with these from assembly, so no ABI lists them.
+_UNLISTED = {
+    "TransferFromFailed()": "the stablecoin could not be taken: balance or allowance is too low, or the payer is blocked",
+    "TransferFailed()": "the stablecoin could not be paid: the receiver is blocked or the token is paused",
+}
+
+
 class CustomError(NamedTuple):
     """A custom error as the contracts declare it."""
 
@@ -39,7 +46,10 @@ class ContractRefused(Refused):
 @cache
 def known_errors() -> dict[bytes, CustomError]:
     """Every custom error of every artifact, by selector."""
-    found: dict[bytes, CustomError] = {}
+    found = {
+        keccak(text=signature)[:4]: CustomError(signature[:-2], (), notice)
+        for signature, notice in _UNLISTED.items()
+    }
     for contract in artifacts.names():
         artifact = artifacts.load(contract)
         for entry in artifact.abi:

@@ -73,6 +73,9 @@ class NodeRegistry(Wrapper):
     def suspend(self, node: int) -> ContractFunction:
         return self.call("suspend", node)
 
+    def resume(self, node: int) -> ContractFunction:
+        return self.call("resume", node)
+
     def retire(self, node: int) -> ContractFunction:
         return self.call("retire", node)
 
