@@ -21,7 +21,7 @@ _PANICS = {0x11: "arithmetic overflow", 0x12: "division by zero", 0x32: "index o
 
 # Solady reverts with these from assembly, so no ABI lists them.
 _UNLISTED = {
-    "TransferFromFailed()": "the stablecoin could not be taken: balance or allowance is too low, or the payer is blocked",
+    "TransferFromFailed()": "the stablecoin could not be taken: balance or allowance too low, or payer blocked",
     "TransferFailed()": "the stablecoin could not be paid: the receiver is blocked or the token is paused",
 }
 
