@@ -12,7 +12,8 @@ from wellhead.chain.compile import CONFIG_NAME, CONTRACTS_DIR
 
 ROOT = Path(__file__).resolve().parents[2]
 BROWNIE_BUILD = Path("build", "contracts")
-FORGE_BUILD = Path("build", "forge")
+FORGE_BUILD = Path("build", "forge", "out")
+FORGE_CACHE = Path("build", "forge", "cache", "solidity-files-cache.json")
 BROWNIE_PORT = "port: 8645"
 TIMEOUT_SECONDS = 400  # the compiler's, on a busy machine
 
@@ -29,6 +30,9 @@ def copy_checkout(copy: Path) -> None:
         (copy / folder).mkdir(parents=True)
     for file in ("foundry.toml", "package.json", "scripts/deploy.py"):
         shutil.copyfile(ROOT / file, copy / file)
+    if (ROOT / FORGE_CACHE).is_file():
+        (copy / FORGE_CACHE).parent.mkdir(parents=True)
+        shutil.copyfile(ROOT / FORGE_CACHE, copy / FORGE_CACHE)
     config = (ROOT / CONFIG_NAME).read_text()
     assert BROWNIE_PORT in config
     (copy / CONFIG_NAME).write_text(config.replace(BROWNIE_PORT, f"port: {local.free_port()}"))

@@ -29,8 +29,10 @@ class Bytecode(NamedTuple):
 def _by_forge(checkout: Path) -> dict[str, Bytecode]:
     run_in(checkout, "forge", "build", CONTRACTS_DIR)
     found = {}
-    for file in (checkout / FORGE_BUILD / "out").glob("*.sol/*.json"):
+    for file in (checkout / FORGE_BUILD).glob("*.sol/*.json"):
         built = json.loads(file.read_text())
+        if "metadata" not in built:
+            continue  # a file of types alone
         ((source, name),) = built["metadata"]["settings"]["compilationTarget"].items()
         if source.startswith(f"{CONTRACTS_DIR}/"):
             found[name] = Bytecode(built["bytecode"]["object"], built["deployedBytecode"]["object"])
