@@ -7,7 +7,7 @@ from share_stage import NOBODY, SHARE_UNITS, ShareStage, raise_stage, the_event
 from web3 import Web3
 
 SUPPLY = 1_000 * SHARE_UNITS
-YES, NO, REVERTS, BURNS_GAS, ANSWERS_TWO, ANSWERS_SHORT, ANSWERS_LONG = range(7)
+YES, NO, REVERTS, BURNS_GAS, ANSWERS_THREE, ANSWERS_SHORT, ANSWERS_LONG = range(7)
 
 
 @pytest.fixture
@@ -236,7 +236,7 @@ def test_eligibility__of_an_address_without_code__refused_at_creation(stage, act
         stage.live_share(eligibility=actors["stranger"])
 
 
-@pytest.mark.parametrize("mood", [NO, REVERTS, BURNS_GAS, ANSWERS_TWO, ANSWERS_SHORT])
+@pytest.mark.parametrize("mood", [NO, REVERTS, BURNS_GAS, ANSWERS_THREE, ANSWERS_SHORT])
 def test_eligibility__a_module_that_fails_means_no(stage, send, actors, reverts, mood):
     module = stage.deploy("HostileEligibility")
     share = stage.live_share(eligibility=module.address)

@@ -8,7 +8,7 @@ contract HostileEligibility {
         No,
         Reverts,
         BurnsGas,
-        AnswersTwo,
+        AnswersThree,
         AnswersShort,
         AnswersLong
     }
@@ -25,7 +25,7 @@ contract HostileEligibility {
         while (now_ == Mood.BurnsGas) {}
         assembly {
             if eq(now_, 4) {
-                mstore(0x00, 2)
+                mstore(0x00, 3)
                 return(0x00, 0x20)
             }
             if eq(now_, 5) {
