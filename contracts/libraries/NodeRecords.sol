@@ -47,7 +47,7 @@ library NodeRecords {
     /// @notice The record out of its word. Every word is some record; `check` says whether a possible one.
     function unpack(PackedRecord packed) internal pure returns (NodeRecord memory record) {
         uint256 word = uint256(PackedRecord.unwrap(packed));
-        // Safe casts: each cuts the fields above off, which is what unpacking means.
+        // Safe casts here and below: each cuts off the fields above the one it reads.
         record.windowEnd = uint40(word >> WINDOW_END_SHIFT);
         record.coveredSeconds = uint32(word >> COVERED_SHIFT);
         record.upSeconds = uint32(word >> UP_SHIFT);
@@ -68,9 +68,9 @@ library NodeRecords {
     /// @notice Reverts unless the record is possible by itself: GPUs, up <= covered, busy <= up * GPUs.
     function check(PackedRecord packed) internal pure {
         uint256 word = uint256(PackedRecord.unwrap(packed));
-        uint256 gpus = uint8(word);
-        require(gpus != 0, NodeRecords_NoGpus());
-        _requirePossible(_covered(word), _up(word), _busy(word), gpus);
+        uint256 busy = uint40(word >> BUSY_SHIFT);
+        require(uint8(word) != 0, NodeRecords_NoGpus());
+        _requirePossible(uint32(word >> COVERED_SHIFT), uint32(word >> UP_SHIFT), busy, uint8(word));
     }
 
     /// @notice Reverts unless `later` can follow `earlier` of the same node: it ends later, no counter went
@@ -106,11 +106,12 @@ library NodeRecords {
         // Unchecked: differences wrap on purpose, as said above; the product is 32 bits times 8.
         unchecked {
             rise = b - a;
-            uint256 covered = _covered(rise);
-            uint256 up = _up(rise);
+            uint256 covered = uint32(rise >> COVERED_SHIFT);
+            uint256 up = uint32(rise >> UP_SHIFT);
             uint256 elapsed = rise >> WINDOW_END_SHIFT;
             uint256 flaws = (a ^ b ^ rise) & FIELD_ORIGINS | uint8(rise);
-            flaws |= (elapsed - 1 | elapsed - covered | covered - up | up * uint8(a) - _busy(rise)) >> 255;
+            uint256 idle = up * uint8(a) - uint40(rise >> BUSY_SHIFT);
+            flaws |= (elapsed - 1 | elapsed - covered | covered - up | idle) >> 255;
             if (flaws != 0 || b < a) _refuse(a, b);
         }
     }
@@ -121,14 +122,15 @@ library NodeRecords {
         uint256 bEnd = b >> WINDOW_END_SHIFT;
         require(bEnd > aEnd, NodeRecords_WindowsOverlap(aEnd, bEnd));
         require(uint8(a) == uint8(b), NodeRecords_GpuCountChanged(uint8(a), uint8(b)));
-        _requireNotBack("coveredSeconds", _covered(a), _covered(b));
-        _requireNotBack("upSeconds", _up(a), _up(b));
-        _requireNotBack("busyGpuSeconds", _busy(a), _busy(b));
+        _requireNotBack("coveredSeconds", uint32(a >> COVERED_SHIFT), uint32(b >> COVERED_SHIFT));
+        _requireNotBack("upSeconds", uint32(a >> UP_SHIFT), uint32(b >> UP_SHIFT));
+        _requireNotBack("busyGpuSeconds", uint40(a >> BUSY_SHIFT), uint40(b >> BUSY_SHIFT));
         _requireNotBack("energyWh", uint40(a >> ENERGY_SHIFT), uint40(b >> ENERGY_SHIFT));
         _requireNotBack("workUnits", uint64(a >> WORK_SHIFT), uint64(b >> WORK_SHIFT));
-        uint256 covered = _covered(b) - _covered(a);
+        uint256 covered = uint32(b >> COVERED_SHIFT) - uint32(a >> COVERED_SHIFT);
         require(covered <= bEnd - aEnd, NodeRecords_CoveredExceedsTime(covered, bEnd - aEnd));
-        _requirePossible(covered, _up(b) - _up(a), _busy(b) - _busy(a), uint8(a));
+        uint256 up = uint32(b >> UP_SHIFT) - uint32(a >> UP_SHIFT);
+        _requirePossible(covered, up, uint40(b >> BUSY_SHIFT) - uint40(a >> BUSY_SHIFT), uint8(a));
         assert(false); // unreachable: `_rise` refuses nothing else
     }
 
@@ -140,19 +142,5 @@ library NodeRecords {
 
     function _requireNotBack(bytes32 counter, uint256 earlier, uint256 later) private pure {
         require(later >= earlier, NodeRecords_CounterWentBack(counter, earlier, later));
-    }
-
-    // Safe casts below: each cuts the fields above off.
-
-    function _covered(uint256 word) private pure returns (uint256) {
-        return uint32(word >> COVERED_SHIFT);
-    }
-
-    function _up(uint256 word) private pure returns (uint256) {
-        return uint32(word >> UP_SHIFT);
-    }
-
-    function _busy(uint256 word) private pure returns (uint256) {
-        return uint40(word >> BUSY_SHIFT);
     }
 }
