@@ -1,5 +1,8 @@
 """A node, its dollar and its shares on brownie's own chain; every test between a snapshot and its revert."""
 
+import signal
+import sys
+
 import pytest
 from brownie import network, rpc
 from brownie.network.account import Accounts
@@ -20,6 +23,9 @@ FAULTY = 1
 SIGNERS = 2 * FAULTY + 1
 SPEC = (b"H100-SXM-80GB".ljust(16, b"\0"), 8, b"US-TX".ljust(8, b"\0"), 10_200, 9_950, b"\x5e" * 32)
 
+# Brownie ends its chain when it exits, but not when it is told to by a signal.
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+
 
 class Cast:
     """The chain's accounts by their roles: cast["holder"]."""
@@ -35,7 +41,7 @@ class Cast:
 def _own_chain():
     """Brownie takes whatever chain answers at its port, even one that another brownie resets and ends."""
     if network.show_active() == "development" and not rpc.is_child():
-        pytest.exit("another chain has brownie's port: end that brownie, or choose a chain by --network", 1)
+        pytest.exit(f"another chain (pid {rpc.process.pid}) has brownie's port: end it, or take --network", 1)
 
 
 @pytest.fixture(autouse=True)
