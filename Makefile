@@ -34,7 +34,7 @@ check: .venv/.dev .venv/.contracts
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(FORGE) fmt --check
-	$(BIN)/slither . --fail-medium
+	PATH="$(CURDIR)/.venv/bin:$$PATH" $(BIN)/slither . --fail-medium
 	$(BIN)/wellhead bench gas --check tests/gas-snapshot.json
 
 snapshot: .venv/.contracts
