@@ -129,7 +129,8 @@ def test_faucet_is_empty_after_the_days_amount_and_refills(
     local.advance(w3, tomorrow - local.chain_time(w3))
     for number in range(daily // amount):
         receiver = Web3.to_checksum_address(f"0x{number + 1:040x}")
-        usd.functions.faucet(receiver).transact({"gas": 200_000})
+        drawn = usd.functions.faucet(receiver).transact({"gas": 200_000})
+    w3.eth.wait_for_transaction_receipt(drawn, poll_latency=0.005)
     assert usd.functions.totalSupply().call() == daily
 
     assert local.chain_time(w3) < tomorrow + DAY
