@@ -32,21 +32,16 @@ contract NodeShareHandler is Property {
     constructor(uint32 tauSeconds, uint16 operatorCutBps, uint64 unitsEach, uint256 fortune_) {
         vm.warp(clock);
         fortune = fortune_;
-        share = new NodeShare(
-            NodeId.wrap(1),
-            address(usd),
-            operator,
-            250,
-            INodeShareFactory.ShareTerms({
-                name: "Node",
-                symbol: "NODE",
-                tauSeconds: tauSeconds,
-                operatorCutBps: operatorCutBps,
-                eligibility: address(0),
-                issuer: address(this),
-                supplyUnits: 0
-            })
-        );
+        INodeShareFactory.ShareTerms memory terms = INodeShareFactory.ShareTerms({
+            name: "Node",
+            symbol: "NODE",
+            tauSeconds: tauSeconds,
+            operatorCutBps: operatorCutBps,
+            eligibility: address(0),
+            issuer: address(this),
+            supplyUnits: 0
+        });
+        share = NodeShare(shipped("NodeShare", abi.encode(NodeId.wrap(1), usd, operator, 250, terms)));
         for (uint256 i = 0; i < holders.length; ++i) {
             share.mint(holders[i], unitsEach);
         }

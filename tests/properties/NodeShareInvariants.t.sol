@@ -9,11 +9,6 @@ import {Property} from "./Property.sol";
 /// @notice Invariants 1, 2, 3, 4, 8 and 10 of the design over random histories of a live share.
 /// 3, 4 and 10 are asserted by the handler around every step.
 abstract contract NodeShareInvariants is Property {
-    struct FuzzSelector {
-        address addr;
-        bytes4[] selectors;
-    }
-
     NodeShareHandler internal handler;
     NodeShare internal share;
 

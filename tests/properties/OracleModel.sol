@@ -76,7 +76,12 @@ abstract contract OracleModel is Property {
         }
         vm.warp(time);
         _chooseMembers(5);
-        oracle = new TelemetryOracle(uint40(time), WINDOW, DELAY, RING, OWNER, GUARDIAN, _reporters(), faulty);
+        oracle = TelemetryOracle(
+            shipped(
+                "TelemetryOracle",
+                abi.encode(time, WINDOW, DELAY, RING, OWNER, GUARDIAN, _reporters(), faulty)
+            )
+        );
     }
 
     /* WHAT MUST HOLD */

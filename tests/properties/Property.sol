@@ -9,6 +9,17 @@ abstract contract Property {
 
     error Property_Broken(string what, uint256 left, uint256 right);
 
+    /// A forge convention: which functions of a target are no steps of a random history.
+    struct FuzzSelector {
+        address addr;
+        bytes4[] selectors;
+    }
+
+    /// @dev Deploys `name` as it ships: properties are compiled by faster settings, contracts by the product's.
+    function shipped(string memory name, bytes memory arguments) internal returns (address) {
+        return vm.deployCode(string.concat("build/forge/out/", name, ".sol/", name, ".json"), arguments);
+    }
+
     /// @dev Maps `value` into [low, high], keeping values that are inside as they are.
     function bound(uint256 value, uint256 low, uint256 high) internal pure returns (uint256) {
         if (value >= low && value <= high) return value;

@@ -33,7 +33,6 @@ contract QuorumBench {
     }
 }
 
-/// @dev Where keys are recovered, fewer runs: a thousand of them cover every n and f many times over.
 contract QuorumProperties is Property {
     uint256 private constant MAX_SIGNERS = 31;
     bytes32 private constant MESSAGE = keccak256("message");
@@ -63,7 +62,6 @@ contract QuorumProperties is Property {
     }
 
     /// Any k members in ascending order pass; the set is read back as written.
-    /// forge-config: default.fuzz.runs = 1000
     function testFuzz_AnyQuorumPasses(uint256 n, uint256 f, uint256 seed) public {
         (n, f) = _configure(n, f);
         bench.verify(MESSAGE, _join(_pick(n, 2 * f + 1, seed)));
@@ -77,7 +75,6 @@ contract QuorumProperties is Property {
     }
 
     /// One signature too few or too many, or a torn one, never passes.
-    /// forge-config: default.fuzz.runs = 1000
     function testFuzz_OtherLengthsFail(uint256 n, uint256 f, uint256 seed, uint256 length) public {
         (n, f) = _configure(n, f);
         uint256 k = 2 * f + 1;
@@ -89,7 +86,6 @@ contract QuorumProperties is Property {
     }
 
     /// Swapping two signatures, or giving one twice, names the place.
-    /// forge-config: default.fuzz.runs = 1000
     function testFuzz_DisorderFails(uint256 n, uint256 f, uint256 seed, uint256 place, bool twice) public {
         (n, f) = _configure(n, f);
         uint256 k = 2 * f + 1;
@@ -109,7 +105,6 @@ contract QuorumProperties is Property {
     }
 
     /// A signer outside the set is named, wherever its address falls.
-    /// forge-config: default.fuzz.runs = 1000
     function testFuzz_ForeignSignerFails(uint256 f, uint256 seed, uint256 stranger) public {
         f = bound(f, 1, 9);
         uint256 n = 3 * f + 1;
@@ -124,30 +119,12 @@ contract QuorumProperties is Property {
         bench.write(set, uint8(f), DIGEST);
         stranger = bound(stranger, 0, MAX_SIGNERS - 1);
         vm.assume(!member[stranger]);
-        // k ascending places of which one is the stranger.
-        bool[] memory used = new bool[](MAX_SIGNERS);
-        used[stranger] = true;
-        uint256 start = seed % MAX_SIGNERS;
-        uint256 left = k - 1;
-        for (uint256 i; left > 0; ++i) {
-            uint256 candidate = (start + i) % MAX_SIGNERS;
-            if (member[candidate] && !used[candidate]) (used[candidate], left) = (true, left - 1);
-        }
-        uint256[] memory chosen = new uint256[](k);
-        uint256 filled;
-        uint256 place;
-        for (uint256 i; i < MAX_SIGNERS; ++i) {
-            if (used[i]) {
-                if (i == stranger) place = filled;
-                chosen[filled++] = i;
-            }
-        }
+        (uint256[] memory chosen, uint256 place) = _among(member, stranger, k, seed);
         vm.expectRevert(abi.encodeWithSelector(Quorum.Quorum_ForeignSigner.selector, place, all[stranger]));
         bench.verify(MESSAGE, _join(chosen));
     }
 
     /// Signatures of one message do not pass for another.
-    /// forge-config: default.fuzz.runs = 1000
     function testFuzz_OtherMessageFails(uint256 n, uint256 f, uint256 seed, bytes32 other) public {
         vm.assume(other != MESSAGE);
         (n, f) = _configure(n, f);
@@ -234,6 +211,28 @@ contract QuorumProperties is Property {
         for (uint256 i; filled < count; ++i) {
             uint256 mustTake = n - i <= count - filled ? 1 : 0;
             if (mustTake == 1 || uint256(keccak256(abi.encode(seed, i))) % n < count) chosen[filled++] = i;
+        }
+    }
+
+    /// `k` ascending places, of members but for the stranger's; and where among them the stranger's is.
+    function _among(bool[] memory member, uint256 stranger, uint256 k, uint256 seed)
+        private
+        pure
+        returns (uint256[] memory chosen, uint256 place)
+    {
+        bool[] memory used = new bool[](MAX_SIGNERS);
+        used[stranger] = true;
+        uint256 left = k - 1;
+        for (uint256 i; left > 0; ++i) {
+            uint256 candidate = (seed % MAX_SIGNERS + i) % MAX_SIGNERS;
+            if (member[candidate] && !used[candidate]) (used[candidate], left) = (true, left - 1);
+        }
+        chosen = new uint256[](k);
+        uint256 filled;
+        for (uint256 i; i < MAX_SIGNERS; ++i) {
+            if (!used[i]) continue;
+            if (i == stranger) place = filled;
+            chosen[filled++] = i;
         }
     }
 

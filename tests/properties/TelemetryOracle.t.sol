@@ -76,11 +76,6 @@ contract TelemetryOracleInvariants is Property {
         witness = new OracleWitness();
     }
 
-    struct FuzzSelector {
-        address addr;
-        bytes4[] selectors;
-    }
-
     /// The checks are no actions.
     function excludeSelectors() external view returns (FuzzSelector[] memory excluded) {
         excluded = new FuzzSelector[](1);

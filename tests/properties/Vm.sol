@@ -3,6 +3,7 @@ pragma solidity ^0.8.28;
 
 /// @notice The part of forge's cheat codes that our properties use; forge-std is not on npm.
 interface Vm {
+    function deployCode(string calldata artifact, bytes calldata arguments) external returns (address);
     function warp(uint256 timestamp) external;
     function chainId(uint256 id) external;
     function prank(address sender) external;
