@@ -6,22 +6,32 @@ SOLIDITY := $(shell find contracts tests/properties -name '*.sol')
 # The environment's forge where npm has one for this machine, else the user's own.
 FORGE := PATH="$(CURDIR)/.venv/bin:$$PATH" forge
 
-.PHONY: demo test test-python test-properties test-brownie check build snapshot clean
+SUITES := test-integration test-properties test-e2e test-contracts test-brownie
+
+.PHONY: demo test $(SUITES) compile-properties check build snapshot clean
 
 demo: .venv/.contracts
 	$(BIN)/wellhead demo
 
 build: .venv/.contracts
 
-# The two cores are shared by what costs most: first both compilations that the tests find done, so that
-# none of them compiles again, then the suites.
+# First every compilation, so that no suite waits for another's; then the suites, three at a time on two cores,
+# as those that watch processes mostly wait for them.
 test: .venv/.dev
-	$(MAKE) --no-print-directory -j2 --output-sync=target .venv/.contracts .venv/.brownie
-	$(MAKE) --no-print-directory -j2 --output-sync=target test-python test-properties
-	$(MAKE) --no-print-directory test-brownie
+	$(MAKE) --no-print-directory -j2 --output-sync=target .venv/.contracts .venv/.brownie compile-properties
+	$(MAKE) --no-print-directory -j3 --output-sync=target $(SUITES)
 
-test-python: .venv/.dev .venv/.contracts
-	$(BIN)/pytest -q
+test-contracts: .venv/.dev .venv/.contracts
+	$(BIN)/pytest -q tests/unit tests/contracts
+
+test-integration: .venv/.dev .venv/.contracts
+	$(BIN)/pytest -q tests/integration
+
+test-e2e: .venv/.dev .venv/.contracts
+	$(BIN)/pytest -q tests/e2e
+
+compile-properties: .venv/.dev
+	$(FORGE) build
 
 test-properties: .venv/.dev
 	$(FORGE) test

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -17,11 +18,15 @@ from web3.contract import Contract
 from web3.exceptions import ContractCustomError, ContractLogicError
 from web3.types import RPCEndpoint, TxReceipt
 
-from wellhead.chain import local
-from wellhead.chain.compile import CompiledContract, compile_contracts, standard_input
+from wellhead.chain import artifacts, local
+from wellhead.chain.artifacts import Artifact
+from wellhead.chain.build import write_artifacts
+from wellhead.chain.compile import standard_input
 
 ROOT = Path(__file__).resolve().parents[2]
 DOUBLES = "tests/doubles"
+# Given with every transaction: each estimate is one more run of it, and one more question.
+GAS = 10_000_000
 
 ROLES = (
     *("owner", "guardian", "enforcer", "treasury", "operator", "second_operator"),
@@ -32,16 +37,15 @@ ROLES = (
 
 
 @pytest.fixture(scope="session")
-def compiled() -> dict[str, CompiledContract]:
-    """Every contract of the checkout and the test doubles, compiled once per state of the sources."""
-    folders = ("contracts", DOUBLES)
-    digest = hashlib.sha256(json.dumps(standard_input(ROOT, folders)).encode()).hexdigest()
-    cache = ROOT / "build" / f"tests-{digest[:16]}.json"
-    if not cache.exists():
-        contracts = compile_contracts(ROOT, folders)
-        cache.parent.mkdir(exist_ok=True)
-        cache.write_text(json.dumps({name: list(contract) for name, contract in contracts.items()}))
-    return {name: CompiledContract(*fields) for name, fields in json.loads(cache.read_text()).items()}
+def compiled() -> dict[str, Artifact]:
+    """Every contract as it ships, brought up to date, and the test doubles, compiled once per state of theirs."""
+    subprocess.run(["make", "--no-print-directory", "build"], cwd=ROOT, check=True, timeout=600)
+    digest = hashlib.sha256(json.dumps(standard_input(ROOT, (DOUBLES, "contracts"))).encode()).hexdigest()
+    cache = ROOT / "build" / f"doubles-{digest[:16]}"
+    if not cache.is_dir():
+        write_artifacts(ROOT, cache, DOUBLES)
+    doubles = {file.stem: artifacts.read(file) for file in cache.glob("*.json")}
+    return doubles | {name: artifacts.load(name) for name in artifacts.names()}
 
 
 @pytest.fixture(scope="session")
@@ -82,14 +86,17 @@ Reverts = Callable[..., AbstractContextManager[None]]
 
 
 @pytest.fixture(scope="session")
-def deploy(w3: Web3, compiled: dict[str, CompiledContract]) -> Deploy:
-    """deploy("Name", *constructor_arguments, sender=address) -> Contract."""
+def deploy(w3: Web3, compiled: dict[str, Artifact]) -> Deploy:
+    """deploy("Name", *constructor_arguments, sender=address) -> Contract; simulates first, as `send` does."""
+
+    first = w3.eth.accounts[0]
 
     def deploy_contract(name: str, *arguments: Any, sender: str | None = None) -> Contract:
         built = compiled[name]
-        factory = w3.eth.contract(abi=built.abi, bytecode=built.bytecode)
-        transaction = factory.constructor(*arguments).transact({"from": sender or w3.eth.accounts[0]})
-        receipt = w3.eth.wait_for_transaction_receipt(transaction, poll_latency=0.005)
+        creation = w3.eth.contract(abi=built.abi, bytecode=built.bytecode).constructor(*arguments)
+        transaction = {"from": sender or first, "gas": GAS}
+        w3.eth.call({**transaction, "data": creation.data_in_transaction})
+        receipt = w3.eth.wait_for_transaction_receipt(creation.transact(transaction), poll_latency=0.002)
         return w3.eth.contract(address=receipt["contractAddress"], abi=built.abi)
 
     return deploy_contract
@@ -99,16 +106,18 @@ def deploy(w3: Web3, compiled: dict[str, CompiledContract]) -> Deploy:
 def send(w3: Web3) -> Send:
     """send(contract.functions.f(...), sender=address) -> receipt; simulates first, so errors carry data."""
 
+    first = w3.eth.accounts[0]
+
     def send_call(call: Any, sender: str | None = None) -> TxReceipt:
-        transaction = {"from": sender or w3.eth.accounts[0]}
+        transaction = {"from": sender or first, "gas": GAS}
         call.call(transaction)
-        return w3.eth.wait_for_transaction_receipt(call.transact(transaction), poll_latency=0.005)
+        return w3.eth.wait_for_transaction_receipt(call.transact(transaction), poll_latency=0.002)
 
     return send_call
 
 
 @pytest.fixture(scope="session")
-def reverts(compiled: dict[str, CompiledContract]) -> Reverts:
+def reverts(compiled: dict[str, Artifact]) -> Reverts:
     """with reverts("Contract_Error", *values): the block must fail with exactly that custom error."""
     errors = {}
     for contract in compiled.values():

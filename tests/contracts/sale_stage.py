@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from eth_account.signers.local import LocalAccount
@@ -100,6 +100,7 @@ class SaleStage:
     send: Callable[..., TxReceipt]
     share_abi: Any
     node: int = 0
+    shares: dict[int, Contract] = field(default_factory=dict)
 
     @property
     def error_names(self) -> dict[str, str]:
@@ -166,7 +167,11 @@ class SaleStage:
 
     @property
     def share(self) -> Contract:
-        return self.w3.eth.contract(self.factory.functions.shareOf(self.node).call(), abi=self.share_abi)
+        """Of the node on stage; made once per node, as web3 is slow at it."""
+        if self.node not in self.shares:
+            address = self.factory.functions.shareOf(self.node).call()
+            self.shares[self.node] = self.w3.eth.contract(address, abi=self.share_abi)
+        return self.shares[self.node]
 
     def view(self) -> SaleView:
         return SaleView(*self.offering.functions.saleOf(self.node).call())

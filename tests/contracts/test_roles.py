@@ -5,6 +5,7 @@ A function that is missing here fails the test, as does a role that does not ref
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
@@ -13,7 +14,10 @@ from registering import SPEC_URI, Spec, attestor_keys
 from sale_stage import FINALITY, RING, WINDOW, SaleStage, raise_sale_stage
 from web3.exceptions import ContractCustomError, ContractLogicError
 
-from wellhead.chain import local
+from wellhead.chain import artifacts, local
+from wellhead.chain.compile import CONTRACTS_DIR
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 class Role(NamedTuple):
@@ -147,13 +151,13 @@ def changing(abi: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 @pytest.fixture
-def deployable(compiled):
+def deployable():
     """What is deployed where value is at stake: all but interfaces, libraries, bases and the bench's stand-ins."""
+    bench = {file.stem for file in (ROOT / CONTRACTS_DIR / "bench").iterdir()}
     return {
         name: contract
-        for name, contract in compiled.items()
-        if contract.source.startswith("contracts/")
-        and not contract.source.startswith("contracts/bench/")
+        for name, contract in ((name, artifacts.load(name)) for name in artifacts.names())
+        if name not in bench
         and contract.bytecode != "0x"
         and contract.abi
         and any(entry["type"] == "function" for entry in contract.abi)

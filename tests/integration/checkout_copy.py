@@ -36,7 +36,16 @@ def copy_checkout(copy: Path) -> None:
     config = (ROOT / CONFIG_NAME).read_text()
     assert BROWNIE_PORT in config
     (copy / CONFIG_NAME).write_text(config.replace(BROWNIE_PORT, f"port: {local.free_port()}"))
-    (copy / "node_modules").symlink_to((ROOT / "node_modules").resolve())
+    _copy_packages(copy / "node_modules")
+
+
+def _copy_packages(packages: Path) -> None:
+    """npm's packages; what is compiled as a real folder, as forge takes sources behind a link for new ones."""
+    packages.mkdir()
+    for package in (ROOT / "node_modules").iterdir():
+        if package.name != "solady":
+            (packages / package.name).symlink_to(package.resolve())
+    shutil.copytree(ROOT / "node_modules" / "solady" / "src", packages / "solady" / "src")
 
 
 def run_in(checkout: Path, *command: str) -> str:

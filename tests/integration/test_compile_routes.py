@@ -34,7 +34,8 @@ def _by_forge(checkout: Path) -> dict[str, Bytecode]:
         if "metadata" not in built:
             continue  # a file of types alone
         ((source, name),) = built["metadata"]["settings"]["compilationTarget"].items()
-        if source.startswith(f"{CONTRACTS_DIR}/"):
+        as_shipped = file.stem == name  # the properties' faster profile stands in the names of its files
+        if source.startswith(f"{CONTRACTS_DIR}/") and as_shipped:
             found[name] = Bytecode(built["bytecode"]["object"], built["deployedBytecode"]["object"])
     return found
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from functools import cache
 from importlib import resources
+from importlib.resources.abc import Traversable
 from typing import Any, NamedTuple
 
 from wellhead.errors import Refused
@@ -39,4 +40,9 @@ def load(name: str) -> Artifact:
         raise ArtifactNotFoundError(
             f"no artifact {name!r}; known: {', '.join(names()) or 'none'}; `make build` compiles the contracts"
         )
+    return read(file)
+
+
+def read(file: Traversable) -> Artifact:
+    """The artifact in `file`, as `wellhead.chain.build` wrote it."""
     return Artifact(**json.loads(file.read_text()))

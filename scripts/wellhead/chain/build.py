@@ -7,12 +7,12 @@ import sys
 from pathlib import Path
 
 from wellhead.chain.artifacts import Artifact
-from wellhead.chain.compile import compile_contracts
+from wellhead.chain.compile import CONTRACTS_DIR, compile_contracts
 
 
-def write_artifacts(root: Path, folder: Path) -> list[str]:
-    """Compile the checkout at `root` and write every artifact to `folder`; the names written."""
-    compiled = compile_contracts(root)
+def write_artifacts(root: Path, folder: Path, sources: str = CONTRACTS_DIR) -> list[str]:
+    """Compile what lies below `sources` in the checkout at `root`, an artifact each in `folder`; their names."""
+    compiled = compile_contracts(root, (sources,))
     folder.mkdir(parents=True, exist_ok=True)
     for stale in folder.glob("*.json"):
         if stale.stem not in compiled:

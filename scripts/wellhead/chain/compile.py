@@ -42,7 +42,6 @@ class CompiledContract(NamedTuple):
     bytecode: str
     runtime_bytecode: str
     immutables: dict[str, list[dict[str, int]]]
-    storage_layout: dict[str, Any]
     # NatSpec of the custom errors by signature: what the command line says when one comes back.
     error_notices: dict[str, str]
 
@@ -75,7 +74,7 @@ def standard_input(root: Path, folders: tuple[str, ...] = (CONTRACTS_DIR,)) -> d
             "outputSelection": {
                 "*": {
                     "*": [
-                        *("abi", "userdoc", "storageLayout", "evm.bytecode.object"),
+                        *("abi", "userdoc", "evm.bytecode.object"),
                         *("evm.deployedBytecode.object", "evm.deployedBytecode.immutableReferences"),
                     ]
                 }
@@ -113,7 +112,6 @@ def compile_contracts(root: Path, folders: tuple[str, ...] = (CONTRACTS_DIR,)) -
                 bytecode="0x" + contract["evm"]["bytecode"]["object"],
                 runtime_bytecode="0x" + runtime["object"],
                 immutables=runtime.get("immutableReferences", {}),
-                storage_layout=contract.get("storageLayout", {}),
                 error_notices={
                     signature: notices[0]["notice"]
                     for signature, notices in contract.get("userdoc", {}).get("errors", {}).items()
