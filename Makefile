@@ -6,6 +6,9 @@ SOLIDITY := $(shell find contracts tests/properties -name '*.sol')
 # The environment's forge where npm has one for this machine, else the user's own.
 FORGE := PATH="$(CURDIR)/.venv/bin:$$PATH" forge
 
+# A user's shell does not set it, and with it set nobody would miss a flush.
+unexport PYTHONUNBUFFERED
+
 SUITES := test-integration test-properties test-e2e test-contracts test-brownie
 
 .PHONY: demo test $(SUITES) compile-properties check build snapshot clean

@@ -15,7 +15,7 @@ Human = Callable[[Console], None]
 def emit(as_json: bool, data: Mapping[str, Any], human: Human) -> None:
     """Print `data` as JSON, or let `human` draw it."""
     if as_json:
-        print(json.dumps(data, indent=2))
+        print(json.dumps(data, indent=2), flush=True)  # whoever reads our pipe may wait for it
     else:
         human(Console())
 
