@@ -16,6 +16,8 @@ from web3.exceptions import ContractCustomError, ContractLogicError
 
 from wellhead.chain import artifacts, local
 from wellhead.chain.compile import CONTRACTS_DIR
+from wellhead.deploy.canonical import ALL as CANONICAL
+from wellhead.deploy.canonical import ensure_canonical
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -36,6 +38,9 @@ NODE_OPERATOR = Role(("operator",), "NodeRegistry_NotOperator")
 ISSUER = Role(("Offering",), "NodeShare_NotIssuer")
 ENFORCER = Role(("enforcer",), "NodeShare_NotEnforcer")
 DOLLAR_SIGNER = Role((), "MockUSD_InvalidSignature")
+RECEIVER_SIDE = Role(("second_holder",), "BatchSettlement_NotReceiverSide")
+PAYER_SIDE = Role(("second_holder",), "BatchSettlement_NotPayerSide")
+CHANNEL_SIGNER = Role((), "BatchSettlement_InvalidSignature")
 QUORUM = Role((), "Quorum_WrongSignatureLength")
 
 OWNED: dict[str, Role | None] = {
@@ -137,12 +142,31 @@ TABLE: dict[str, dict[str, Role | None]] = {
         "refund": ANYONE,
         "withdraw": Role(("operator",), "Offering_NotOperator"),
     },
+    # A channel names its own sides; in the samples second_holder is all of them.
+    "BatchSettlement": {
+        "deposit": ANYONE,
+        "claim": RECEIVER_SIDE,
+        "claimWithSignature": CHANNEL_SIGNER,
+        "settle": ANYONE,
+        "refund": RECEIVER_SIDE,
+        "refundWithSignature": CHANNEL_SIGNER,
+        "initiateWithdraw": PAYER_SIDE,
+        "finalizeWithdraw": PAYER_SIDE,
+        "multicall": ANYONE,  # each call asks for itself
+    },
+    "ERC3009DepositCollector": {
+        "collect": Role(("BatchSettlement",), "ERC3009DepositCollector_NotSettlement")
+    },
+    "Multicall3StandIn": {"tryAggregate": ANYONE, "aggregate3": ANYONE},
 }
 
 # What a call says; where a parameter is not named here, its type decides.
 FOREVER = 2**256 - 1
 BY_NAME = {"node": 1, "deadline": FOREVER, "validBefore": FOREVER, "validAfter": 0}
-BY_FUNCTION = {"attest": {"node": 2}}  # the one that nobody has attested yet
+BY_FUNCTION = {
+    "attest": {"node": 2},  # the one that nobody has attested yet
+    "refundWithSignature": {"nonce": 0},
+}
 
 
 def changing(abi: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -174,6 +198,7 @@ def stage(w3, deploy, send, actors, keys, compiled) -> SaleStage:
     send(dollar.functions.configureMinter(actors["customer"], 1), actors["treasury"])
     raised = raise_sale_stage(w3, deploy, send, actors, keys, compiled["NodeShare"].abi, dollar)
     raised.open()
+    ensure_canonical(w3)
     send(raised.registry.functions.register(Spec(), SPEC_URI), actors["operator"])
     return raised
 
@@ -208,6 +233,11 @@ def contracts(stage, oracle, deploy, actors):
         "NodeShare": stage.share,
         "EligibilityList": deploy("EligibilityList", actors["owner"]),
         "Offering": stage.offering,
+    } | {
+        canonical.contract: stage.w3.eth.contract(
+            address=canonical.address, abi=artifacts.load(canonical.contract).abi
+        )
+        for canonical in CANONICAL
     }
 
 
@@ -249,6 +279,8 @@ def _sample(parameter: dict[str, Any], address: str, named: dict[str, int]) -> A
     kind = parameter["type"]
     if parameter["name"] in named:
         return named[parameter["name"]]
+    if kind == "tuple[]":
+        return [_sample({**parameter, "type": "tuple"}, address, named)]
     if kind.endswith("[]"):
         return []
     if kind == "tuple":

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from wellhead.bench.offering import measure_offering
 from wellhead.bench.oracle import measure_oracle
+from wellhead.bench.settlement import measure_settlement
 from wellhead.bench.shares import measure_shares
 from wellhead.bench.stage import bench_stage
 from wellhead.errors import Misused
@@ -22,6 +23,8 @@ TARGETS = {
     "share_transfer_listed": 47_000,
     "share_claim": 51_000,
     "share_sync": 43_500,
+    "settle_one": 45_000,
+    "settle_marginal": 17_500,
     "oracle_one": 63_000,
     "oracle_marginal": 6_500,
     "oracle_root": 58_000,
@@ -42,7 +45,12 @@ def measure() -> dict[str, Gas]:
     measured = []
     for plain in (True, False):
         with bench_stage(plain_usd=plain) as stage:
-            measured.append(measure_shares(stage) | measure_offering(stage) | measure_oracle(stage))
+            measured.append(
+                measure_shares(stage)
+                | measure_settlement(stage)
+                | measure_offering(stage)
+                | measure_oracle(stage)
+            )
     plain_gas, mock_gas = measured
     return {name: Gas(plain_gas[name], mock_gas[name]) for name in TARGETS}
 

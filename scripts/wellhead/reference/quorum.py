@@ -13,12 +13,13 @@ from eth_typing import Hash32
 from eth_utils.address import to_canonical_address
 from eth_utils.exceptions import ValidationError
 
+from wellhead.reference.eip712 import domain_separator, typed_digest
+
 ORACLE_DOMAIN = ("Wellhead TelemetryOracle", "1")
 SIGNATURE_BYTES = 64
 MAX_SIGNERS = 31
 ZERO_ADDRESS = "0x" + "00" * 20
 
-_DOMAIN_TYPE = b"EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)"
 _REPORT_TYPE = b"Report(bytes32 configDigest,uint24 round,bytes23 root,bytes32 recordsHash)"
 
 
@@ -88,22 +89,6 @@ def config_digest(
     )
 
 
-def domain_separator(name: str, version: str, chain_id: int, contract: str) -> bytes:
-    """EIP-712 domain of `contract`."""
-    return keccak(
-        encode(
-            ["bytes32", "bytes32", "bytes32", "uint256", "address"],
-            [
-                keccak(_DOMAIN_TYPE),
-                keccak(name.encode()),
-                keccak(version.encode()),
-                chain_id,
-                contract,
-            ],
-        )
-    )
-
-
 def report_hash(
     chain_id: int, contract: str, digest: bytes, round_number: int, root: bytes, entries: bytes
 ) -> bytes:
@@ -114,7 +99,7 @@ def report_hash(
             [keccak(_REPORT_TYPE), digest, round_number, root, keccak(entries)],
         )
     )
-    return keccak(b"\x19\x01" + domain_separator(*ORACLE_DOMAIN, chain_id, contract) + struct)
+    return typed_digest(domain_separator(*ORACLE_DOMAIN, chain_id, contract), struct)
 
 
 def compact_signature(key: LocalAccount, message_hash: bytes) -> bytes:
