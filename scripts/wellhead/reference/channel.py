@@ -22,7 +22,7 @@ _CHANNEL_CONFIG_TYPE = (
     b"ChannelConfig(address payer,address payerAuthorizer,address receiver,address receiverAuthorizer,"
     b"address token,uint40 withdrawDelay,bytes32 salt)"
 )
-_VOUCHER_TYPE = b"Voucher(bytes32 channelId,uint128 maxClaimableAmount)"
+VOUCHER_TYPE = b"Voucher(bytes32 channelId,uint128 maxClaimableAmount)"
 _REFUND_TYPE = b"Refund(bytes32 channelId,uint256 nonce,uint128 amount)"
 _CLAIM_ENTRY_TYPE = b"ClaimEntry(bytes32 channelId,uint128 maxClaimableAmount,uint128 totalClaimed)"
 _CLAIM_BATCH_TYPE = b"ClaimBatch(ClaimEntry[] claims)" + _CLAIM_ENTRY_TYPE
@@ -65,7 +65,7 @@ def channel_id(domain: bytes, config: ChannelConfig) -> bytes:
 def voucher_digest(domain: bytes, channel: bytes, max_claimable_amount: int) -> bytes:
     """What the payer side signs: a ceiling on all that is ever claimed from the channel."""
     types = ["bytes32", "bytes32", "uint128"]
-    return typed_digest(domain, keccak(encode(types, [keccak(_VOUCHER_TYPE), channel, max_claimable_amount])))
+    return typed_digest(domain, keccak(encode(types, [keccak(VOUCHER_TYPE), channel, max_claimable_amount])))
 
 
 def refund_digest(domain: bytes, channel: bytes, nonce: int, amount: int) -> bytes:

@@ -1,0 +1,118 @@
+"""The rules by which calls are charged to a channel, apart from where the figures are kept. Pure.
+
+A call is admitted on a signed ceiling, then either charged what it really cost or released. Always
+charged <= signed_ceiling, and charged + reserved <= balance until the payer takes some of that back: what was charged
+can be claimed, and the customer risks one call above what was honestly charged. Amounts are atomic units of the
+token, cumulative.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from x402.mechanisms.evm.batch_settlement.errors import (
+    ERR_CHANNEL_BUSY,
+    ERR_CHARGE_EXCEEDS_SIGNED_CUMULATIVE,
+    ERR_CUMULATIVE_AMOUNT_BELOW_CLAIMED,
+    ERR_CUMULATIVE_AMOUNT_MISMATCH,
+    ERR_CUMULATIVE_EXCEEDS_BALANCE,
+)
+
+from wellhead.reference.channel import ChannelConfig
+
+# Of ours: the scheme leaves it to the server whether a channel on its way out is still served.
+ERR_WITHDRAWAL_PENDING = "channel_withdrawal_pending"
+
+
+class AdmissionError(Exception):
+    """Why a voucher buys nothing now. `code` is the scheme's, so that its clients know what to do."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code, self.message = code, message
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelAccount:
+    """What the gateway knows of one channel: its own books, and the chain's figures as last seen."""
+
+    config: ChannelConfig
+    # The gateway's.
+    charged: int = 0
+    reserved: int = 0
+    signed_ceiling: int = 0
+    signature: bytes = b""
+    # The chain's.
+    balance: int = 0
+    total_claimed: int = 0
+    refund_nonce: int = 0
+    withdraw_requested_at: int = 0
+
+    @property
+    def unclaimed(self) -> int:
+        """Charged and not yet claimed: what the receiver loses if the payer's withdrawal comes first."""
+        return max(0, self.charged - self.total_claimed)
+
+    def admit(self, ceiling: int, price: int) -> ChannelAccount:
+        """With `price`, the most that the call may cost, reserved. Raises AdmissionError and changes nothing.
+
+        With nothing under way the ceiling must be the standard's to the unit: charged + price. While calls are
+        under way a client may go on if its ceiling covers all of them too; one that does not know of them waits.
+        """
+        if self.withdraw_requested_at:
+            raise AdmissionError(
+                ERR_WITHDRAWAL_PENDING,
+                "a withdrawal from this channel is pending; pay from another one, or after it is finalized",
+            )
+        due = self.charged + self.reserved + price
+        if self.reserved and ceiling == self.charged + price:
+            raise AdmissionError(ERR_CHANNEL_BUSY, "a call on this channel is under way; try again after it")
+        if ceiling < due or (ceiling > due and not self.reserved):
+            raise AdmissionError(
+                ERR_CUMULATIVE_AMOUNT_MISMATCH,
+                f"the voucher's ceiling is {ceiling}; {self.charged} charged, {self.reserved} under way and "
+                f"{price} for this call make {due}",
+            )
+        if ceiling <= self.total_claimed:
+            raise AdmissionError(
+                ERR_CUMULATIVE_AMOUNT_BELOW_CLAIMED,
+                f"the voucher's ceiling is {ceiling}, and {self.total_claimed} has been claimed already",
+            )
+        if ceiling > self.balance:
+            raise AdmissionError(
+                ERR_CUMULATIVE_EXCEEDS_BALANCE,
+                f"the voucher's ceiling is {ceiling}, the channel holds {self.balance}: deposit more",
+            )
+        return replace(self, reserved=self.reserved + price)
+
+    def charge(self, price: int, cost: int, ceiling: int, signature: bytes) -> ChannelAccount:
+        """A call admitted at `price` on this voucher was served and cost `cost`, at most `price`."""
+        if not 0 <= cost <= price <= self.reserved:
+            raise AdmissionError(
+                ERR_CHARGE_EXCEEDS_SIGNED_CUMULATIVE,
+                f"a cost of {cost} does not fit into a price of {price}, {self.reserved} reserved",
+            )
+        charged = replace(self, charged=self.charged + cost, reserved=self.reserved - price)
+        if ceiling <= self.signed_ceiling:
+            return charged
+        return replace(charged, signed_ceiling=ceiling, signature=signature)
+
+    def release(self, price: int) -> ChannelAccount:
+        """A call admitted at `price` was not served."""
+        return replace(self, reserved=self.reserved - price)
+
+    def seen(
+        self, *, balance: int, total_claimed: int, refund_nonce: int, withdraw_requested_at: int
+    ) -> ChannelAccount:
+        """The chain's figures, read anew. Claims beyond our books, on a voucher that we lost, count as charged."""
+        lost = total_claimed > self.charged
+        return replace(
+            self,
+            balance=balance,
+            total_claimed=total_claimed,
+            charged=max(self.charged, total_claimed),
+            signed_ceiling=max(self.signed_ceiling, total_claimed),
+            signature=b"" if lost and total_claimed > self.signed_ceiling else self.signature,
+            refund_nonce=refund_nonce,
+            withdraw_requested_at=withdraw_requested_at,
+        )
