@@ -7,7 +7,8 @@ import {IERC3009} from "./IERC3009.sol";
 /// its place: nothing of ours may call `faucet`, or anything else that USDC lacks, outside of tests and tools.
 /// @dev 6 decimals; amounts are atomic. ERC-20, EIP-2612 and ownership come from Solady and carry Solady's
 /// errors (`InsufficientBalance`, `InsufficientAllowance`, `Unauthorized`). A paused token moves nothing and
-/// approves nothing; a blacklisted account neither sends, receives, spends nor approves.
+/// approves nothing; a blacklisted account, the token itself among them, neither sends, receives, spends nor approves.
+/// Unlike USDC's, an allowance of 2^256 - 1 is never used up.
 interface IMockUSD is IERC3009 {
     /// @notice The caller may not mint, or no longer.
     error MockUSD_NotMinter(address caller);

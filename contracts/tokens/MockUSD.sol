@@ -49,6 +49,9 @@ contract MockUSD is SignedTransfers, Ownable {
         _setMasterMinter(owner_);
         _setBlacklister(owner_);
         _setPauser(owner_);
+        // As USDC since 2.1: dollars sent to the dollar itself would be nobody's.
+        isBlacklisted[address(this)] = true;
+        emit Blacklisted(address(this));
     }
 
     /* ERC-20 */
@@ -228,6 +231,7 @@ contract MockUSD is SignedTransfers, Ownable {
     function _requireMayApprove(address owner, address spender) internal view override {
         _requireNotPaused();
         _requireNotBlacklisted(owner);
+        _requireNonZero(spender);
         _requireNotBlacklisted(spender);
     }
 

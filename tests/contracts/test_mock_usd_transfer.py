@@ -94,3 +94,18 @@ def test_permit2_has_only_the_allowance_it_was_given(
     assert usd.functions.allowance(actors["customer"], PERMIT2).call() == 0
     send(usd.functions.approve(PERMIT2, 7), actors["customer"])
     assert usd.functions.allowance(actors["customer"], PERMIT2).call() == 7
+
+
+def test_nobody_pays_the_dollar_itself(
+    usd: Contract, actors: dict[str, str], send: Any, reverts: Any
+) -> None:
+    assert usd.functions.isBlacklisted(usd.address).call()
+    with reverts("MockUSD_Blacklisted", usd.address):
+        send(usd.functions.transfer(usd.address, 0), actors["holder"])
+
+
+def test_nobody_approves_the_zero_address(
+    usd: Contract, actors: dict[str, str], send: Any, reverts: Any
+) -> None:
+    with reverts("MockUSD_ZeroAddress"):
+        send(usd.functions.approve(ZERO, 1), actors["holder"])
