@@ -60,6 +60,8 @@ interface ITelemetryOracle {
     /// @param records Records to push, 36 bytes each: node id (4), packed record (32); ids strictly ascending.
     /// Each must end with the window and follow the pushed record that it replaces (see NodeRecords), unless
     /// that one's round was vetoed. They are not proved against `root`: reporters compare before they sign.
+    /// Reporters owe one history per node: whatever `latestRecord` says, a record must follow the node's record in
+    /// the newest unvetoed round, of which they keep all. The contract has forgotten it if a veto came between.
     /// @param signatures k EIP-2098 compact signatures, by ascending signer. Errors: see Quorum.
     function report(uint24 round, bytes23 root, bytes calldata records, bytes calldata signatures) external;
 
@@ -87,8 +89,9 @@ interface ITelemetryOracle {
     /// @dev Also reverts if the record is impossible by itself or does not end with the round's window.
     function provenRecord(NodeId node, Reading calldata reading) external view returns (NodeRecord memory);
 
-    /// @notice The pushed record: the newest, not final, for display and the price curve. Zero if none was pushed,
-    /// or if its round was vetoed and nothing has been restored since.
+    /// @notice The pushed record: the newest, not final, for display and the price curve alone. Zero if none was pushed,
+    /// if its round was vetoed and nothing has been restored since, or if the ring has forgotten its round and a
+    /// later one was vetoed. After a veto it may be any older record that somebody restored.
     function latestRecord(NodeId node) external view returns (NodeRecord memory);
 
     /* ROUNDS */

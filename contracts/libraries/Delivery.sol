@@ -9,7 +9,8 @@ import {NodeDelta, NodeRecord} from "../types/NodeRecord.sol";
 /// Known time is `base.windowEnd` plus the seconds covered since: the clock that stands still while nobody can
 /// measure, so unknown seconds move the due date. Over any stretch up <= covered <= time.
 ///
-/// Of one node only one can ever be shown. Suppose both were, delivered by (b, e) and missed by (B, E); then
+/// Of one node only one can ever be shown, as its records over unvetoed rounds are one history (see
+/// ITelemetryOracle.report). Suppose both were, delivered by (b, e) and missed by (B, E); then
 /// B <= from <= b and known(B, E) >= deliverBy >= known(b, e).
 ///  - E >= e: the stretch from B to E contains that from b to e, so up(B, E) >= up(b, e) >= required: not missed.
 ///  - E < b: known(B, E) <= E < b <= known(b, e) contradicts the second line.

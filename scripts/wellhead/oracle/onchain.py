@@ -10,7 +10,7 @@ from wellhead.errors import Refused
 from wellhead.oracle.draft import Basis, OracleConfig
 from wellhead.oracle.round import TimeScale, first_record
 from wellhead.oracle.watch import Seen
-from wellhead.reference.record import NodeRecord
+from wellhead.reference.record import NodeRecord, unpack_entries
 
 
 def read_config(oracle: TelemetryOracle) -> OracleConfig:
@@ -34,10 +34,17 @@ def due_round(oracle: TelemetryOracle) -> int:
     return ended
 
 
-def last_record(oracle: TelemetryOracle, node: int, gpu_count: int) -> NodeRecord:
-    """The node's pushed record, or the empty one at genesis that its first record follows."""
-    pushed = oracle.latest_record(node)
-    return pushed if pushed.gpu_count else first_record(oracle.window_end_of(0), gpu_count)
+def last_records(oracle: TelemetryOracle) -> dict[int, NodeRecord]:
+    """Each node's record in the newest unvetoed round that pushed it: what its next record must follow.
+
+    Read from the reports' events and not from the contract's slot: after a veto that is empty, or whatever old
+    record somebody restored, and counters that went on from there would go back.
+    """
+    records: dict[int, NodeRecord] = {}
+    for report in oracle.reports():
+        if not report.vetoed:
+            records.update(unpack_entries(report.records))
+    return records
 
 
 def basis_of(
@@ -49,13 +56,15 @@ def basis_of(
 ) -> Basis:
     """The basis of the report that is due now. `gpu_counts` by node, as registered. Raises as `due_round`."""
     round_number = due_round(oracle)
+    last = last_records(oracle)
+    start = oracle.window_end_of(0)
     return Basis(
         config=read_config(oracle),
         round=round_number,
         window_end=oracle.window_end_of(round_number),
         window=seen.window,
         revealed=seen.revealed,
-        previous={node: last_record(oracle, node, gpus) for node, gpus in gpu_counts.items()},
+        previous={node: last.get(node, first_record(start, gpus)) for node, gpus in gpu_counts.items()},
         scale=scale,
         carried_microjoules=carried_microjoules or {},
     )

@@ -19,6 +19,14 @@ class Round(NamedTuple):
     vetoed: bool
 
 
+class PostedReport(NamedTuple):
+    """A report as it was posted. `records` are its entries, packed."""
+
+    round: int
+    records: bytes
+    vetoed: bool
+
+
 class TelemetryOracle(Wrapper):
     artifact = "TelemetryOracle"
 
@@ -42,6 +50,16 @@ class TelemetryOracle(Wrapper):
 
     def round_info(self, round_: int) -> Round:
         return Round(*self.read("roundInfo", round_))
+
+    def reports(self) -> list[PostedReport]:
+        """Every report ever posted, oldest first: one question over the chain's whole history."""
+        vetoed = {
+            event["args"]["round"] for event in self.contract.events.RoundVetoed().get_logs(from_block=0)
+        }
+        return [
+            PostedReport(args["round"], bytes(args["records"]), args["round"] in vetoed)
+            for args in (event["args"] for event in self.contract.events.Reported().get_logs(from_block=0))
+        ]
 
     def is_final(self, round_: int) -> bool:
         return bool(self.read("isFinal", round_))
