@@ -73,6 +73,7 @@ interface IOffering {
     /* EVENTS */
 
     event OpenSale(NodeId indexed node, address indexed operator, address indexed share, Terms terms);
+    event AbandonSale(NodeId indexed node, address indexed operator, address indexed share);
     event BuyShares(
         NodeId indexed node, address indexed buyer, address indexed to, uint64 units, uint256 costUsd6
     );
@@ -140,6 +141,10 @@ interface IOffering {
     /// share created for this contract to issue. The node cannot retire until the sale is decided.
     function open(NodeId node, Terms calldata terms) external;
 
+    /// @notice Operator only, in place of `open` and whatever became of the node: there will be no sale. What has
+    /// reached the share is the operator's, as after any sale that failed.
+    function abandon(NodeId node) external;
+
     /// @notice Pays with the caller's allowance; shares go to `to`, who must be eligible to hold them.
     /// Anyone, within [opensAt, closesAt) and the hard cap, unless paused.
     /// @param maxCostUsd6 The caller's limit for `costUsd6`.
@@ -171,7 +176,8 @@ interface IOffering {
     /* MONEY OUT */
 
     /// @notice After a failure: burns `units` of the caller's shares for their part of the refundable money,
-    /// rounded down; the last share to be burned empties it. Frozen shares cannot be burned.
+    /// rounded down; the last share to be burned empties it. Frozen shares cannot be burned. Income that is not yet
+    /// released goes to the shares that remain: whoever waits a few time constants before burning forfeits none.
     function refund(NodeId node, uint64 units, address to) external returns (uint256 paidUsd6);
 
     /// @notice Operator only: all that is released and not yet withdrawn.

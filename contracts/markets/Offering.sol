@@ -99,13 +99,7 @@ contract Offering is IOffering, Guarded {
     /// @inheritdoc IOffering
     function open(NodeId node, Terms calldata terms) external {
         // Check: the operator, with a share that is this contract's to sell, on terms that can be kept.
-        require(msg.sender == registry.operatorOf(node), Offering_NotOperator(node, msg.sender));
-        Book storage book = _books[node];
-        require(book.state == State.None, Offering_AlreadyOpened(node, book.state));
-        INodeShare share = INodeShare(factory.shareOf(node));
-        require(address(share) != address(0), Offering_NoShare(node));
-        require(share.issuer() == address(this), Offering_NotIssuer(node, share.issuer()));
-        require(share.phase() == INodeShare.Phase.Sale, Offering_WrongPhase(node, share.phase()));
+        (Book storage book, INodeShare share) = _unopened(node);
         SaleTerms.check(
             terms, SaleTerms.Clock(block.timestamp, _windowSeconds, graceSeconds, provableSeconds)
         );
@@ -129,6 +123,20 @@ contract Offering is IOffering, Guarded {
 
         // Interaction: the node stays until the sale is decided; the registry checks its status.
         registry.hold(node);
+    }
+
+    /// @inheritdoc IOffering
+    function abandon(NodeId node) external {
+        // Check: the operator, with a share that is this contract's to sell.
+        (Book storage book, INodeShare share) = _unopened(node);
+
+        // Effect: failed before anything was sold; the node was never held.
+        book.share = share;
+        book.state = State.Failed;
+        emit AbandonSale(node, msg.sender, address(share));
+
+        // Interaction
+        share.fail();
     }
 
     /// @inheritdoc IOffering
@@ -381,6 +389,17 @@ contract Offering is IOffering, Guarded {
     function _inState(NodeId node, State expected) private view returns (Book storage book) {
         book = _books[node];
         require(book.state == expected, Offering_WrongState(node, book.state));
+    }
+
+    /// @dev Reverts unless the caller operates `node` and its share still waits for this contract to sell it.
+    function _unopened(NodeId node) private view returns (Book storage book, INodeShare share) {
+        require(msg.sender == registry.operatorOf(node), Offering_NotOperator(node, msg.sender));
+        book = _books[node];
+        require(book.state == State.None, Offering_AlreadyOpened(node, book.state));
+        share = INodeShare(factory.shareOf(node));
+        require(address(share) != address(0), Offering_NoShare(node));
+        require(share.issuer() == address(this), Offering_NotIssuer(node, share.issuer()));
+        require(share.phase() == INodeShare.Phase.Sale, Offering_WrongPhase(node, share.phase()));
     }
 
     function _rule(Book storage book) private view returns (Delivery.Rule memory) {

@@ -134,6 +134,7 @@ TABLE: dict[str, dict[str, Role | None]] = {
     "Offering": GUARDED
     | {
         "open": Role(("operator",), "Offering_NotOperator"),
+        "abandon": Role(("operator",), "Offering_NotOperator"),
         "buy": ANYONE,
         "close": ANYONE,
         "confirmDelivery": ANYONE,
