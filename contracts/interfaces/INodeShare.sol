@@ -120,15 +120,16 @@ interface INodeShare is IERC7943 {
     function burn(address from, uint64 units) external;
     /// @notice Lifts the lock of `mintLocked`; harmless where there is none.
     function unlock(address account) external;
-    /// @notice Burns every locked share of `account`, past a freeze: no freeze may hold up a refund.
+    /// @notice Burns every locked share of `account`, past a freeze, which is lowered by what it covered of them: no
+    /// freeze may hold up a refund.
     /// @return units The units burned; zero where none was locked.
     function burnLocked(address account) external returns (uint64 units);
 
     // Income -----------------------------------------------------------------------------------------
     /// @notice Moves new stablecoins into the reservoir; anyone may call. Never reverts for the state it
-    /// finds, but returns 0: during the sale, below one cent, or when nothing fits any more. Whole cents
-    /// only, so that both cuts divide exactly; the rest waits. After a failed sale, or when no share is
-    /// left, everything becomes the operator's credit.
+    /// finds, but returns 0: during the sale or below one cent. Whole cents only, so that both cuts divide
+    /// exactly; the rest waits. After a failed sale, when no share is left, or when the few units that are left
+    /// have earned all that an index can say (4,294 dollars a unit), everything becomes the operator's credit.
     /// @return syncedUsd6 What it accounted for.
     function sync() external returns (uint256 syncedUsd6);
     /// @notice Pays what the caller has earned to its payout address. Rounded down: the fraction of an

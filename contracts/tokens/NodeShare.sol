@@ -136,6 +136,7 @@ contract NodeShare is ShareLedger {
         if (units == 0) return 0;
         _setLocked(account, 0);
         emit Unlocked(account, units);
+        _thaw(account, units);
         _retire(account, units);
     }
 
@@ -190,10 +191,11 @@ contract NodeShare is ShareLedger {
             uint256 quanta = fresh / SYNC_QUANTUM_USD6;
             uint256 holdersBps = BPS - operatorCutBps - protocolCutBps;
             room = state.roomUsd6Down(totals.supplyUnits);
-            if (quanta * holdersBps > room) quanta = room / holdersBps;
             if (quanta == 0) return 0;
-            syncedUsd6 = quanta * SYNC_QUANTUM_USD6;
-            operatorUsd6 = quanta * operatorCutBps;
+            if (quanta * holdersBps > room) quanta = room / holdersBps;
+            // Where not a cent fits any more, the few units that are left have had all that an index can say.
+            syncedUsd6 = quanta == 0 ? fresh : quanta * SYNC_QUANTUM_USD6;
+            operatorUsd6 = quanta == 0 ? fresh : quanta * operatorCutBps;
             protocolUsd6 = quanta * protocolCutBps;
             state = state.absorbDown(quanta * holdersBps, totals.supplyUnits);
             // slither-disable-end divide-before-multiply

@@ -140,27 +140,29 @@ abstract contract ShareLedger is ShareAllowance {
 
     /// @inheritdoc IERC7943
     function forcedTransfer(address from, address to, uint256 amount) external returns (bool) {
-        // Check: past a freeze, but past neither the sale's lock nor the receiver's eligibility.
+        // Check: past a freeze, but past neither the sale's lock nor the receiver's eligibility. After a failed sale too,
+        // as a refund is for whoever holds the shares.
         _checkEnforcer();
-        ReservoirWord state = _reservoir;
-        if (state.updatedAt() == 0) revert ERC7943CannotTransfer(from, to, amount);
+        if (_totals.phase == Phase.Sale) revert ERC7943CannotTransfer(from, to, amount);
         if (!canReceive(to)) revert ERC7943CannotReceive(to);
-        AccountWord sender = _accounts[from];
-        uint256 balance = sender.balanceUnits();
+        uint256 balance = _accounts[from].balanceUnits();
         if (amount > balance) revert NodeShare_InsufficientBalance(from, balance, amount);
         uint256 locked = lockedOf(from);
         // A lock is never more than the balance.
         if (amount > balance - locked) revert ERC7943CannotTransfer(from, to, amount);
-        // Effect: what is taken out of the freeze is frozen no more.
-        uint256 frozen = getFrozenTokens(from);
-        uint256 unfrozen = balance > frozen ? balance - frozen : 0;
-        if (amount > unfrozen) {
-            _setFrozen(from, frozen - (amount - unfrozen));
-            sender = _accounts[from];
-        }
-        _move(from, to, amount, sender, state);
+        // Effect
+        _thaw(from, amount);
+        _move(from, to, amount, _accounts[from], _reservoir);
         emit ForcedTransfer(from, to, amount);
         return true;
+    }
+
+    /// @dev What is about to leave a freeze against the holder's will is frozen no more; at most the balance leaves.
+    function _thaw(address account, uint256 leavingUnits) internal {
+        uint256 balance = _accounts[account].balanceUnits();
+        uint256 frozen = getFrozenTokens(account);
+        uint256 unfrozen = balance > frozen ? balance - frozen : 0;
+        if (leavingUnits > unfrozen) _setFrozen(account, frozen - (leavingUnits - unfrozen));
     }
 
     function _setFrozen(address account, uint256 amount) private {

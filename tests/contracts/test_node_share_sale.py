@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from share_stage import DAY, FAILED, LIVE, NOBODY, SALE, SHARE_UNITS, ShareStage, raise_stage, the_event
+from web3 import Web3
 
 MAX_SUPPLY = 1 << 48
 
@@ -171,6 +172,34 @@ def test_burn_locked__goes_past_a_freeze(stage, share, send, actors):
     send(share.functions.burnLocked(operator), sender=stage.issuer)
     assert share.functions.balanceOf(operator).call() == SHARE_UNITS
     assert share.functions.lockedOf(operator).call() == 0
+
+
+def test_burn_locked__lowers_the_freeze_by_what_it_covered(stage, share, send, actors):
+    """ERC-7943 says so; else a freeze on nothing would withhold what the operator receives later."""
+    operator = actors["operator"]
+    send(share.functions.mint(operator, SHARE_UNITS), sender=stage.issuer)
+    send(share.functions.mintLocked(operator, 42), sender=stage.issuer)
+    send(share.functions.goLive(), sender=stage.issuer)
+    send(share.functions.setFrozenTokens(operator, SHARE_UNITS + 42), sender=actors["enforcer"])
+    receipt = send(share.functions.burnLocked(operator), sender=stage.issuer)
+    frozen = the_event(share.events.Frozen(), receipt)
+    assert frozen == {"account": operator, "amount": SHARE_UNITS}
+    transfer = Web3.keccak(text="Transfer(address,address,uint256)")
+    topics = [log["topics"][0] for log in receipt["logs"]]
+    assert topics.index(Web3.keccak(text="Frozen(address,uint256)")) < topics.index(transfer)
+    assert share.functions.getFrozenTokens(operator).call() == SHARE_UNITS
+
+
+def test_after_a_failed_sale__the_enforcer_can_still_move_shares(stage, share, send, actors, reverts):
+    """A refund is for whoever holds the shares: lost or seized ones must reach it too."""
+    holder, heir = actors["holder"], actors["second_holder"]
+    send(share.functions.mint(holder, SHARE_UNITS), sender=stage.issuer)
+    with reverts("ERC7943CannotTransfer", holder, heir, 1):
+        send(share.functions.forcedTransfer(holder, heir, 1), sender=actors["enforcer"])
+    send(share.functions.fail(), sender=stage.issuer)
+    send(share.functions.forcedTransfer(holder, heir, SHARE_UNITS), sender=actors["enforcer"])
+    send(share.functions.burn(heir, SHARE_UNITS), sender=stage.issuer)
+    assert share.functions.totalSupply().call() == 0
 
 
 def test_locked_shares_earn(stage, share, send, actors):

@@ -147,10 +147,12 @@ class Share:
             quanta = fresh // SYNC_QUANTUM_USD6
             holders_bps = BPS - self.operator_cut_bps - self.protocol_cut_bps
             room = reservoir.room_usd6_down(self.supply_units)
+            if quanta == 0:
+                return self, 0
             if quanta * holders_bps > room:
                 quanta = room // holders_bps
-            synced = quanta * SYNC_QUANTUM_USD6
-            operator = quanta * self.operator_cut_bps
+            synced = quanta * SYNC_QUANTUM_USD6 or fresh  # the operator's, where not a cent fits any more
+            operator = quanta * self.operator_cut_bps if quanta else fresh
             protocol = quanta * self.protocol_cut_bps
             reservoir = reservoir.absorb_down(quanta * holders_bps, self.supply_units)
         if synced == 0:
