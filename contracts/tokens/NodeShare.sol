@@ -192,12 +192,16 @@ contract NodeShare is ShareLedger {
             uint256 holdersBps = BPS - operatorCutBps - protocolCutBps;
             room = state.roomUsd6Down(totals.supplyUnits);
             if (quanta == 0) return 0;
-            if (quanta * holdersBps > room) quanta = room / holdersBps;
-            // Where not a cent fits any more, the few units that are left have had all that an index can say.
-            syncedUsd6 = quanta == 0 ? fresh : quanta * SYNC_QUANTUM_USD6;
-            operatorUsd6 = quanta == 0 ? fresh : quanta * operatorCutBps;
-            protocolUsd6 = quanta * protocolCutBps;
-            state = state.absorbDown(quanta * holdersBps, totals.supplyUnits);
+            if (holdersBps > room) {
+                // Not a cent fits any more: the few units that are left have had all that an index can say.
+                syncedUsd6 = operatorUsd6 = quanta * SYNC_QUANTUM_USD6;
+            } else {
+                if (quanta * holdersBps > room) quanta = room / holdersBps;
+                syncedUsd6 = quanta * SYNC_QUANTUM_USD6;
+                operatorUsd6 = quanta * operatorCutBps;
+                protocolUsd6 = quanta * protocolCutBps;
+                state = state.absorbDown(quanta * holdersBps, totals.supplyUnits);
+            }
             // slither-disable-end divide-before-multiply
         }
         _reservoir = state.account(syncedUsd6);

@@ -149,12 +149,16 @@ class Share:
             room = reservoir.room_usd6_down(self.supply_units)
             if quanta == 0:
                 return self, 0
-            if quanta * holders_bps > room:
-                quanta = room // holders_bps
-            synced = quanta * SYNC_QUANTUM_USD6 or fresh  # the operator's, where not a cent fits any more
-            operator = quanta * self.operator_cut_bps if quanta else fresh
-            protocol = quanta * self.protocol_cut_bps
-            reservoir = reservoir.absorb_down(quanta * holders_bps, self.supply_units)
+            if holders_bps > room:  # not a cent fits any more
+                synced = operator = quanta * SYNC_QUANTUM_USD6
+                protocol = 0
+            else:
+                if quanta * holders_bps > room:
+                    quanta = room // holders_bps
+                synced = quanta * SYNC_QUANTUM_USD6
+                operator = quanta * self.operator_cut_bps
+                protocol = quanta * self.protocol_cut_bps
+                reservoir = reservoir.absorb_down(quanta * holders_bps, self.supply_units)
         if synced == 0:
             return self, 0
         after = replace(
