@@ -143,6 +143,22 @@ def close(
     perform(session.sender(signer), call, f"sale of node {node} closed", dry_run=dry_run, as_json=as_json)
 
 
+def abandon(
+    node: NodeArgument,
+    signer: AsOption = "operator",
+    network: NetworkOption = DEFAULT_NETWORK,
+    deployments: DeploymentsOption = DEFAULT_DEPLOYMENTS,
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Give up a sale before it opens: what has reached the share becomes the operator's."""
+    session = Session(network, deployments)
+    session.share(node)
+    call = session.offering.abandon(node)
+    what = f"the sale of node {node} will never open"
+    perform(session.sender(signer), call, what, dry_run=dry_run, as_json=as_json)
+
+
 def refund(
     node: NodeArgument,
     shares: SharesArgument,

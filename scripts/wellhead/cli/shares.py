@@ -34,11 +34,11 @@ from wellhead.units import (
 )
 
 app = typer.Typer(
-    help="Shares of a node: mint, offer, buy, close, refund, sync, claim, transfer, show.",
+    help="Shares of a node: mint, offer, abandon, buy, close, refund, sync, claim, transfer, show.",
     no_args_is_help=True,
 )
 
-for verb in (sale.offer, sale.buy, sale.close, sale.refund):
+for verb in (sale.offer, sale.abandon, sale.buy, sale.close, sale.refund):
     app.command()(verb)
 
 

@@ -46,6 +46,9 @@ class Offering(Wrapper):
     def open(self, node: int, terms: Terms) -> ContractFunction:
         return self.call("open", node, terms)
 
+    def abandon(self, node: int) -> ContractFunction:
+        return self.call("abandon", node)
+
     def buy(self, node: int, units: int, max_cost_usd6: int, to: str) -> ContractFunction:
         return self.call("buy", node, units, max_cost_usd6, to)
 
