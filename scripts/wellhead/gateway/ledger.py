@@ -1,0 +1,288 @@
+"""Where the figures of channels are kept: SQLite beside the gateway, or PostgreSQL under several of them.
+
+Every step reads the channel's row under a lock, applies the rule of `channel_book`, and writes the row, all in one
+transaction: no two calls are ever charged on the same ceiling, whichever worker they came to. A step is durable when
+it returns. What is reserved dies with a worker: an admission counts until it expires at the latest.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+from uuid import uuid4
+
+from sqlalchemy import (
+    Column,
+    Connection,
+    Engine,
+    Float,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Row,
+    String,
+    Table,
+    create_engine,
+    delete,
+    event,
+    insert,
+    select,
+    update,
+)
+from sqlalchemy.types import TypeDecorator
+
+from wellhead.gateway.channel_book import ChannelAccount
+from wellhead.reference.channel import MAX_AMOUNT, ChannelConfig
+
+LOCK_TIMEOUT_SECONDS = 10
+
+
+class Amount(TypeDecorator[int]):
+    """An integer below 2^128, which no database has: decimal digits of one length, so that they sort as numbers do."""
+
+    impl = String(len(str(MAX_AMOUNT)))
+    cache_ok = True
+
+    def process_bind_param(self, value: int | None, _dialect: Any) -> str | None:
+        return None if value is None else f"{value:0{len(str(MAX_AMOUNT))}d}"
+
+    def process_result_value(self, value: str | None, _dialect: Any) -> int | None:
+        return None if value is None else int(value)
+
+
+_metadata = MetaData()
+
+_channels = Table(
+    "channels",
+    _metadata,
+    Column("channel_id", LargeBinary(32), primary_key=True),
+    Column("payer", String(42), nullable=False),
+    Column("payer_authorizer", String(42), nullable=False),
+    Column("receiver", String(42), nullable=False),
+    Column("receiver_authorizer", String(42), nullable=False),
+    Column("token", String(42), nullable=False),
+    Column("withdraw_delay", Integer, nullable=False),
+    Column("salt", LargeBinary(32), nullable=False),
+    Column("charged", Amount, nullable=False),
+    Column("signed_ceiling", Amount, nullable=False),
+    Column("signature", LargeBinary(65), nullable=False),
+    Column("balance", Amount, nullable=False),
+    Column("total_claimed", Amount, nullable=False),
+    Column("refund_nonce", Amount, nullable=False),
+    Column("withdraw_requested_at", Integer, nullable=False),
+    # When the oldest charge that is not claimed yet was made, by this machine's clock; null if none is.
+    Column("unclaimed_since", Float),
+)
+
+_admissions = Table(
+    "admissions",
+    _metadata,
+    Column("admission_id", String(32), primary_key=True),
+    Column("channel_id", LargeBinary(32), nullable=False, index=True),
+    Column("price", Amount, nullable=False),
+    Column("expires_at", Float, nullable=False),
+)
+
+_BOOKS = ("charged", "signed_ceiling", "signature", "balance", "total_claimed", "refund_nonce")
+
+
+class Admission(NamedTuple):
+    """A call that may be served: at most `price` on a voucher over `ceiling`."""
+
+    admission_id: str
+    channel_id: bytes
+    price: int
+    ceiling: int
+    signature: bytes
+
+
+class Claimable(NamedTuple):
+    """A channel with something to claim, and how long it has waited."""
+
+    channel_id: bytes
+    account: ChannelAccount
+    unclaimed_since: float
+
+
+class UnknownChannelError(LookupError):
+    """The ledger has no such channel: ask the chain, then tell it what was `seen`."""
+
+
+class Ledger:
+    """The channels of one gateway, or of several over one database."""
+
+    def __init__(self, url: str, clock: Callable[[], float] = time.time) -> None:
+        """`url` as SQLAlchemy writes it. Tables are made where they are missing."""
+        self._engine = create_engine(url)
+        self._clock = clock
+        if self._engine.dialect.name == "sqlite":
+            _tune_sqlite(self._engine)
+        _metadata.create_all(self._engine)
+
+    def close(self) -> None:
+        """Drop the connections."""
+        self._engine.dispose()
+
+    # Calls ------------------------------------------------------------------------------------------
+
+    def admit(
+        self, channel_id: bytes, ceiling: int, signature: bytes, price: int, seconds: float
+    ) -> Admission:
+        """Reserve `price` for a call that will be over in `seconds`. The signature is the caller's to have checked.
+
+        Raises UnknownChannelError, or AdmissionError as the channel's rules do; then nothing has changed.
+        """
+        with self._locked(channel_id) as (connection, account):
+            account.admit(ceiling, price)
+            admitted = Admission(uuid4().hex, channel_id, price, ceiling, signature)
+            expires_at = self._clock() + seconds
+            connection.execute(
+                insert(_admissions).values(
+                    admission_id=admitted.admission_id,
+                    channel_id=channel_id,
+                    price=price,
+                    expires_at=expires_at,
+                )
+            )
+        return admitted
+
+    def charge(self, admitted: Admission, cost: int) -> ChannelAccount:
+        """The call was served and cost `cost`; the channel after it. Durable when this returns.
+
+        Charging twice, or after the admission expired, raises UnknownChannelError and changes nothing.
+        """
+        with self._locked(admitted.channel_id) as (connection, account):
+            self._end(connection, admitted)
+            charged = account.charge(admitted.price, cost, admitted.ceiling, admitted.signature)
+            self._write(connection, admitted.channel_id, account, charged)
+        return charged
+
+    def release(self, admitted: Admission) -> None:
+        """The call was not served. Harmless if it expired."""
+        with self._engine.begin() as connection:
+            connection.execute(_ended(admitted))
+
+    def drop_admissions(self) -> None:
+        """Of a gateway that is alone on its ledger, as it starts: what it had reserved when it stopped is free."""
+        with self._engine.begin() as connection:
+            connection.execute(delete(_admissions))
+
+    # The chain --------------------------------------------------------------------------------------
+
+    def seen(
+        self,
+        channel_id: bytes,
+        config: ChannelConfig,
+        *,
+        balance: int,
+        total_claimed: int,
+        refund_nonce: int,
+        withdraw_requested_at: int,
+    ) -> ChannelAccount:
+        """Take over the chain's figures of a channel, new or known; the channel with them."""
+        with self._engine.begin() as connection:
+            if connection.execute(_row(channel_id)).first() is None:
+                fresh = {**config._asdict(), "channel_id": channel_id, "withdraw_requested_at": 0}
+                books = {name: b"" if name == "signature" else 0 for name in _BOOKS}
+                connection.execute(insert(_channels).values(**fresh, **books))
+        with self._locked(channel_id) as (connection, account):
+            known = account.seen(
+                balance=balance,
+                total_claimed=total_claimed,
+                refund_nonce=refund_nonce,
+                withdraw_requested_at=withdraw_requested_at,
+            )
+            self._write(connection, channel_id, account, known)
+        return known
+
+    def forget(self, channel_id: bytes) -> None:
+        """Drop a channel that was refunded in full."""
+        with self._engine.begin() as connection:
+            connection.execute(delete(_admissions).where(_admissions.c.channel_id == channel_id))
+            connection.execute(delete(_channels).where(_channels.c.channel_id == channel_id))
+
+    # Reading ----------------------------------------------------------------------------------------
+
+    def account(self, channel_id: bytes) -> ChannelAccount:
+        """The channel as it stands. Raises UnknownChannelError."""
+        with self._engine.connect() as connection:
+            return self._read(connection, channel_id, _row(channel_id))
+
+    def claimable(self) -> list[Claimable]:
+        """Every channel with something to claim, the longest waiting first."""
+        waiting = select(_channels).where(_channels.c.unclaimed_since.is_not(None))
+        with self._engine.connect() as connection:
+            rows = connection.execute(waiting.order_by(_channels.c.unclaimed_since)).all()
+        return [Claimable(row.channel_id, _account(row, 0), row.unclaimed_since) for row in rows]
+
+    # Inside -----------------------------------------------------------------------------------------
+
+    @contextmanager
+    def _locked(self, channel_id: bytes) -> Iterator[tuple[Connection, ChannelAccount]]:
+        """The channel, which nobody else can change until the block is over; committed then, unless it raises."""
+        with self._engine.begin() as connection:
+            yield connection, self._read(connection, channel_id, _row(channel_id).with_for_update())
+
+    def _read(self, connection: Connection, channel_id: bytes, query: Any) -> ChannelAccount:
+        row = connection.execute(query).first()
+        if row is None:
+            raise UnknownChannelError(channel_id.hex())
+        live = select(_admissions.c.price).where(
+            _admissions.c.channel_id == channel_id, _admissions.c.expires_at > self._clock()
+        )
+        return _account(row, sum(connection.execute(live).scalars()))
+
+    def _end(self, connection: Connection, admitted: Admission) -> None:
+        still_live = _ended(admitted).where(_admissions.c.expires_at > self._clock())
+        if connection.execute(still_live).rowcount != 1:
+            raise UnknownChannelError(
+                f"admission {admitted.admission_id} was charged, released or has expired"
+            )
+
+    def _write(
+        self, connection: Connection, channel_id: bytes, before: ChannelAccount, after: ChannelAccount
+    ) -> None:
+        values: dict[str, Any] = {name: getattr(after, name) for name in (*_BOOKS, "withdraw_requested_at")}
+        if after.unclaimed == 0:
+            values["unclaimed_since"] = None
+        elif before.unclaimed == 0 or after.total_claimed > before.total_claimed:
+            values["unclaimed_since"] = self._clock()
+        connection.execute(update(_channels).where(_channels.c.channel_id == channel_id).values(**values))
+
+
+def _row(channel_id: bytes) -> Any:
+    return select(_channels).where(_channels.c.channel_id == channel_id)
+
+
+def _ended(admitted: Admission) -> Any:
+    return delete(_admissions).where(_admissions.c.admission_id == admitted.admission_id)
+
+
+def _account(row: Row[Any], reserved: int) -> ChannelAccount:
+    return ChannelAccount(
+        config=ChannelConfig(*(getattr(row, name) for name in ChannelConfig._fields)),
+        reserved=reserved,
+        withdraw_requested_at=row.withdraw_requested_at,
+        **{name: getattr(row, name) for name in _BOOKS},
+    )
+
+
+def _tune_sqlite(engine: Engine) -> None:
+    """Readers beside one writer, a commit on disk before it counts, and a writer that waits for its turn."""
+
+    @event.listens_for(engine, "connect")
+    def configure(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None  # transactions are begun below, not by the driver's guess
+        cursor = connection.cursor()
+        cursor.execute("PRAGMA journal_mode=WAL")
+        cursor.execute("PRAGMA synchronous=FULL")
+        cursor.execute(f"PRAGMA busy_timeout={LOCK_TIMEOUT_SECONDS * 1000}")
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        connection.exec_driver_sql(
+            "BEGIN IMMEDIATE"
+        )  # SQLite has no row locks: the write lock is taken first

@@ -1,0 +1,235 @@
+"""The ledger on SQLite: nothing is charged twice, nothing that was charged is lost."""
+
+from __future__ import annotations
+
+import random
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from wellhead.gateway.channel_book import AdmissionError
+from wellhead.gateway.ledger import Ledger, UnknownChannelError
+from wellhead.reference.channel import MAX_AMOUNT, ChannelConfig
+
+CHANNEL, OTHER = b"\x01" * 32, b"\x02" * 32
+CONFIG = ChannelConfig(*["0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266"] * 5, 900, bytes(32))
+SIGNATURE = b"\x03" * 65
+PRICE = 100
+SECONDS = 60.0
+
+
+class Clock:
+    """A clock that a test moves."""
+
+    def __init__(self) -> None:
+        self.now = 1_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def ledger(tmp_path: Path, clock: Clock) -> Iterator[Ledger]:
+    opened = Ledger(f"sqlite:///{tmp_path / 'ledger.db'}", clock)
+    fund(opened)
+    yield opened
+    opened.close()
+
+
+def fund(ledger: Ledger, channel: bytes = CHANNEL, balance: int = 10_000, claimed: int = 0) -> None:
+    ledger.seen(
+        channel, CONFIG, balance=balance, total_claimed=claimed, refund_nonce=0, withdraw_requested_at=0
+    )
+
+
+def serve(ledger: Ledger, cost: int = PRICE, channel: bytes = CHANNEL) -> None:
+    """One call at PRICE that costs `cost`."""
+    ceiling = ledger.account(channel).charged + PRICE
+    ledger.charge(ledger.admit(channel, ceiling, SIGNATURE, PRICE, SECONDS), cost)
+
+
+def test_a_call_is_admitted_and_charged(ledger: Ledger) -> None:
+    admitted = ledger.admit(CHANNEL, PRICE, SIGNATURE, PRICE, SECONDS)
+    assert ledger.account(CHANNEL).reserved == PRICE
+    charged = ledger.charge(admitted, 40)
+    assert ledger.account(CHANNEL) == charged
+    assert (charged.charged, charged.reserved, charged.signed_ceiling) == (40, 0, PRICE)
+    assert charged.signature == SIGNATURE
+    assert charged.config == CONFIG
+
+
+def test_a_released_call_leaves_nothing(ledger: Ledger) -> None:
+    before = ledger.account(CHANNEL)
+    admitted = ledger.admit(CHANNEL, PRICE, SIGNATURE, PRICE, SECONDS)
+    ledger.release(admitted)
+    ledger.release(admitted)
+    assert ledger.account(CHANNEL) == before
+
+
+def test_a_call_is_charged_once(ledger: Ledger) -> None:
+    admitted = ledger.admit(CHANNEL, PRICE, SIGNATURE, PRICE, SECONDS)
+    ledger.charge(admitted, 40)
+    for again in (lambda: ledger.charge(admitted, 40), lambda: ledger.charge(admitted, 0)):
+        with pytest.raises(UnknownChannelError):
+            again()
+    assert ledger.account(CHANNEL).charged == 40
+
+
+def test_a_refusal_changes_nothing(ledger: Ledger) -> None:
+    before = ledger.account(CHANNEL)
+    with pytest.raises(AdmissionError):
+        ledger.admit(CHANNEL, PRICE + 1, SIGNATURE, PRICE, SECONDS)
+    admitted = ledger.admit(CHANNEL, PRICE, SIGNATURE, PRICE, SECONDS)
+    with pytest.raises(AdmissionError):
+        ledger.charge(admitted, PRICE + 1)
+    assert ledger.account(CHANNEL).reserved == PRICE
+    ledger.release(admitted)
+    assert ledger.account(CHANNEL) == before
+
+
+def test_what_a_dead_worker_reserved_expires(ledger: Ledger, clock: Clock) -> None:
+    forgotten = ledger.admit(CHANNEL, PRICE, SIGNATURE, PRICE, SECONDS)
+    clock.now += SECONDS
+    assert ledger.account(CHANNEL).reserved == 0
+    with pytest.raises(UnknownChannelError):
+        ledger.charge(forgotten, PRICE)
+    serve(ledger)
+    assert ledger.account(CHANNEL).charged == PRICE
+
+
+def test_a_gateway_that_is_alone_starts_with_nothing_reserved(ledger: Ledger) -> None:
+    ledger.admit(CHANNEL, PRICE, SIGNATURE, PRICE, SECONDS)
+    ledger.drop_admissions()
+    assert ledger.account(CHANNEL).reserved == 0
+
+
+def test_an_unknown_channel_is_named(ledger: Ledger) -> None:
+    with pytest.raises(UnknownChannelError, match=OTHER.hex()):
+        ledger.admit(OTHER, PRICE, SIGNATURE, PRICE, SECONDS)
+    with pytest.raises(UnknownChannelError):
+        ledger.account(OTHER)
+
+
+def test_a_forgotten_channel_is_unknown(ledger: Ledger) -> None:
+    ledger.admit(CHANNEL, PRICE, SIGNATURE, PRICE, SECONDS)
+    ledger.forget(CHANNEL)
+    with pytest.raises(UnknownChannelError):
+        ledger.account(CHANNEL)
+    fund(ledger)
+    assert ledger.account(CHANNEL).reserved == 0
+
+
+def test_amounts_have_128_bits(ledger: Ledger) -> None:
+    fund(ledger, OTHER, balance=MAX_AMOUNT)
+    admitted = ledger.admit(OTHER, MAX_AMOUNT, SIGNATURE, MAX_AMOUNT, SECONDS)
+    assert ledger.charge(admitted, MAX_AMOUNT).unclaimed == MAX_AMOUNT
+    assert ledger.account(OTHER).charged == MAX_AMOUNT
+
+
+def test_the_longest_waiting_is_claimed_first(ledger: Ledger, clock: Clock) -> None:
+    assert ledger.claimable() == []
+    fund(ledger, OTHER)
+    serve(ledger, channel=OTHER)
+    clock.now += 10
+    serve(ledger)
+    serve(ledger, channel=OTHER)
+    assert [(found.channel_id, found.unclaimed_since) for found in ledger.claimable()] == [
+        (OTHER, 1_000.0),
+        (CHANNEL, 1_010.0),
+    ]
+    fund(ledger, OTHER, claimed=2 * PRICE)
+    assert [found.channel_id for found in ledger.claimable()] == [CHANNEL]
+
+
+def test_what_is_charged_after_a_claim_waits_from_then(ledger: Ledger, clock: Clock) -> None:
+    serve(ledger)
+    serve(ledger)
+    clock.now += 10
+    fund(ledger, claimed=PRICE)
+    (waiting,) = ledger.claimable()
+    assert (waiting.account.unclaimed, waiting.unclaimed_since) == (PRICE, 1_010.0)
+
+
+def test_a_call_that_cost_nothing_leaves_nothing_to_claim(ledger: Ledger) -> None:
+    serve(ledger, cost=0)
+    assert ledger.claimable() == []
+
+
+def test_workers_never_charge_on_the_same_ceiling(tmp_path: Path) -> None:
+    """Four ledgers on one file, each taking whatever ceiling it finds free, as their customers would."""
+    url = f"sqlite:///{tmp_path / 'ledger.db'}"
+    first = Ledger(url)
+    fund(first, balance=10**9)
+    served: list[int] = []
+    failures: list[BaseException] = []
+
+    def work(seed: int) -> None:
+        source, own = random.Random(seed), Ledger(url)
+        try:
+            for _ in range(15):
+                account = own.account(CHANNEL)
+                try:
+                    admitted = own.admit(CHANNEL, account.charged + PRICE, SIGNATURE, PRICE, SECONDS)
+                except AdmissionError:
+                    continue
+                cost = source.randrange(PRICE + 1)
+                own.charge(admitted, cost)
+                served.append(cost)
+        except BaseException as error:
+            failures.append(error)
+        finally:
+            own.close()
+
+    threads = [threading.Thread(target=work, args=(seed,)) for seed in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    assert len(served) > 5
+    account = first.account(CHANNEL)
+    first.close()
+    assert account.charged == sum(served) <= account.signed_ceiling
+    assert account.reserved == 0
+
+
+CHARGER = """
+import sys
+sys.path.insert(0, {tests!r})
+from test_gateway_ledger import Ledger, fund, serve
+ledger = Ledger({url!r})
+ledger.drop_admissions()
+fund(ledger, balance=10**12)
+while True:
+    serve(ledger)
+    print(ledger.account(b"\\x01" * 32).charged, flush=True)
+"""
+
+
+def test_sigkill_loses_nothing_that_was_charged(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'ledger.db'}"
+    code = CHARGER.format(tests=str(Path(__file__).parent), url=url)
+    for lines in (1, 7, 20):
+        charger = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+        assert charger.stdout is not None
+        told = 0
+        for _ in range(lines):
+            told = int(charger.stdout.readline())
+        charger.send_signal(signal.SIGKILL)
+        charger.wait()
+        told = max([told, *(int(line) for line in charger.stdout.read().split("\n") if line.endswith("00"))])
+        charger.stdout.close()
+        reopened = Ledger(url)
+        charged = reopened.account(CHANNEL).charged
+        reopened.close()
+        assert told <= charged <= told + PRICE
