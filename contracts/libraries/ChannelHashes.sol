@@ -68,13 +68,26 @@ library ChannelHashes {
     function claimEntry(bytes32 channel, uint128 ceiling, uint128 totalClaimed)
         internal
         pure
-        returns (bytes32)
+        returns (bytes32 entry)
     {
-        return keccak256(abi.encode(CLAIM_ENTRY_TYPEHASH, channel, ceiling, totalClaimed));
+        bytes32 typehash = CLAIM_ENTRY_TYPEHASH;
+        // As abi.encode would, but in memory that is used again for the next row.
+        assembly ("memory-safe") {
+            let free := mload(0x40)
+            mstore(free, typehash)
+            mstore(add(free, 0x20), channel)
+            mstore(add(free, 0x40), shr(128, shl(128, ceiling)))
+            mstore(add(free, 0x60), shr(128, shl(128, totalClaimed)))
+            entry := keccak256(free, 0x80)
+        }
     }
 
     function claimBatch(bytes32 domain, bytes32[] memory entries) internal pure returns (bytes32) {
-        bytes32 hashed = keccak256(abi.encodePacked(entries));
+        bytes32 hashed;
+        // The array's words where they lie, as abi.encodePacked would copy them.
+        assembly ("memory-safe") {
+            hashed := keccak256(add(entries, 0x20), shl(5, mload(entries)))
+        }
         return _digest(domain, keccak256(abi.encode(CLAIM_BATCH_TYPEHASH, hashed)));
     }
 

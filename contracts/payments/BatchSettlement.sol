@@ -113,26 +113,32 @@ contract BatchSettlement is IBatchSettlement, ReentrancyGuard {
     function claimWithSignature(VoucherClaim[] calldata voucherClaims, bytes calldata authorizerSignature)
         external
     {
-        // Check: one authorizer signed all rows.
+        // Effect, of which nothing stays unless one authorizer signed all rows: each is read once, and checked with the rest.
         if (voucherClaims.length == 0) revert BatchSettlement_EmptyBatch();
         bytes32 domain = _domain();
-        (bytes32[] memory channelIds, bytes32 digest) = _batch(domain, voucherClaims);
         address authorizer = voucherClaims[0].voucher.channel.receiverAuthorizer;
-        if (!StrictSignatures.isValid(authorizer, digest, authorizerSignature)) {
-            revert BatchSettlement_InvalidSignature(bytes32(0), authorizer);
-        }
-
-        // Effect
+        bytes32[] memory entries = new bytes32[](voucherClaims.length);
         Tally memory tally;
         for (uint256 i; i < voucherClaims.length; ++i) {
             VoucherClaim calldata row = voucherClaims[i];
+            bytes32 channelId = ChannelHashes.channelId(domain, row.voucher.channel);
             address found = row.voucher.channel.receiverAuthorizer;
-            if (found != authorizer) {
-                revert BatchSettlement_OtherAuthorizer(channelIds[i], authorizer, found);
+            if (found != authorizer) revert BatchSettlement_OtherAuthorizer(channelId, authorizer, found);
+            bytes32 entry =
+                ChannelHashes.claimEntry(channelId, row.voucher.maxClaimableAmount, row.totalClaimed);
+            // entries[i], which has a place for each i of the loop.
+            assembly ("memory-safe") {
+                mstore(add(add(entries, 0x20), shl(5, i)), entry)
             }
-            _claim(domain, channelIds[i], row, tally);
+            _claim(domain, channelId, row, tally);
         }
         _count(tally);
+
+        // Check
+        bytes32 digest = ChannelHashes.claimBatch(domain, entries);
+        if (!StrictSignatures.isValid(authorizer, digest, authorizerSignature)) {
+            revert BatchSettlement_InvalidSignature(bytes32(0), authorizer);
+        }
     }
 
     /// @inheritdoc IBatchSettlement
@@ -180,7 +186,11 @@ contract BatchSettlement is IBatchSettlement, ReentrancyGuard {
         if (!signed) revert BatchSettlement_InvalidSignature(channelId, signer);
 
         // Effect
-        channels[channelId] = Channel(balance, totalClaimed);
+        // Both fields of the slot, which was read above.
+        uint256 word = uint256(totalClaimed) << 128 | balance;
+        assembly ("memory-safe") {
+            sstore(channel.slot, word)
+        }
         if (config.receiver != tally.receiver || config.token != tally.token) {
             _count(tally);
             (tally.receiver, tally.token, tally.added) = (config.receiver, config.token, 0);
@@ -336,34 +346,21 @@ contract BatchSettlement is IBatchSettlement, ReentrancyGuard {
     }
 
     /// @inheritdoc IBatchSettlement
-    function getClaimBatchDigest(VoucherClaim[] calldata voucherClaims)
-        external
-        view
-        returns (bytes32 digest)
-    {
-        (, digest) = _batch(_domain(), voucherClaims);
+    function getClaimBatchDigest(VoucherClaim[] calldata voucherClaims) external view returns (bytes32) {
+        bytes32 domain = _domain();
+        bytes32[] memory entries = new bytes32[](voucherClaims.length);
+        for (uint256 i; i < voucherClaims.length; ++i) {
+            VoucherClaim calldata row = voucherClaims[i];
+            bytes32 channelId = ChannelHashes.channelId(domain, row.voucher.channel);
+            entries[i] = ChannelHashes.claimEntry(channelId, row.voucher.maxClaimableAmount, row.totalClaimed);
+        }
+        return ChannelHashes.claimBatch(domain, entries);
     }
 
     /* INTERNAL */
 
     function _domain() private view returns (bytes32) {
         return ChannelHashes.separator(address(this));
-    }
-
-    function _batch(bytes32 domain, VoucherClaim[] calldata voucherClaims)
-        private
-        pure
-        returns (bytes32[] memory channelIds, bytes32 digest)
-    {
-        channelIds = new bytes32[](voucherClaims.length);
-        bytes32[] memory entries = new bytes32[](voucherClaims.length);
-        for (uint256 i; i < voucherClaims.length; ++i) {
-            VoucherClaim calldata row = voucherClaims[i];
-            channelIds[i] = ChannelHashes.channelId(domain, row.voucher.channel);
-            entries[i] =
-                ChannelHashes.claimEntry(channelIds[i], row.voucher.maxClaimableAmount, row.totalClaimed);
-        }
-        digest = ChannelHashes.claimBatch(domain, entries);
     }
 
     function _requireReceiverSide(bytes32 channelId, ChannelConfig calldata config) private view {
