@@ -17,7 +17,7 @@ from web3.exceptions import ContractCustomError, ContractLogicError
 from wellhead.chain import artifacts, local
 from wellhead.chain.compile import CONTRACTS_DIR
 from wellhead.deploy.canonical import ALL as CANONICAL
-from wellhead.deploy.canonical import ensure_canonical
+from wellhead.deploy.canonical import SETTLEMENT, ensure_canonical
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -158,6 +158,8 @@ TABLE: dict[str, dict[str, Role | None]] = {
     "ERC3009DepositCollector": {
         "collect": Role(("BatchSettlement",), "ERC3009DepositCollector_NotSettlement")
     },
+    # With the authorizer's signature, which the settlement checks.
+    "SettleRouter": {"claimAndSettle": ANYONE},
     "Multicall3StandIn": {"tryAggregate": ANYONE, "aggregate3": ANYONE},
 }
 
@@ -167,6 +169,7 @@ BY_NAME = {"node": 1, "deadline": FOREVER, "validBefore": FOREVER, "validAfter":
 BY_FUNCTION = {
     "attest": {"node": 2},  # the one that nobody has attested yet
     "refundWithSignature": {"nonce": 0},
+    "claimWithSignature": {"totalClaimed": 0},
 }
 
 
@@ -234,6 +237,7 @@ def contracts(stage, oracle, deploy, actors):
         "NodeShare": stage.share,
         "EligibilityList": deploy("EligibilityList", actors["owner"]),
         "Offering": stage.offering,
+        "SettleRouter": deploy("SettleRouter", SETTLEMENT.address),
     } | {
         canonical.contract: stage.w3.eth.contract(
             address=canonical.address, abi=artifacts.load(canonical.contract).abi

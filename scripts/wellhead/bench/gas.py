@@ -25,6 +25,7 @@ TARGETS = {
     "share_sync": 43_500,
     "settle_one": 45_000,
     "settle_marginal": 17_500,
+    "settle_router_marginal": 15_500,
     "oracle_one": 63_000,
     "oracle_marginal": 6_500,
     "oracle_root": 58_000,
