@@ -12,7 +12,17 @@ from typing import Any
 import httpx
 import pytest
 from fastapi import Response
-from gateway_stage import CUSTOMER_USD6, PRICE_USD6, REQUEST, Dollars, OpenStage, Stage, pay, post
+from gateway_stage import (
+    CUSTOMER_USD6,
+    PRICE_USD6,
+    REQUEST,
+    Dollars,
+    OpenStage,
+    Stage,
+    pay,
+    post,
+    stock_client,
+)
 from loopback import serving
 from web3.types import RPCEndpoint
 from x402 import x402ClientSync
@@ -58,6 +68,22 @@ def tampered_header(stage: Stage, field: str, value: str) -> dict[str, str]:
 def assert_nothing_happened(stage: Stage) -> None:
     assert stage.earned_usd6 == 0
     assert stage.usd.of(stage.customer.address) == CUSTOMER_USD6
+
+
+@pytest.mark.parametrize(
+    "path", ["/v1/embeddings/", "/v1/embedding%73/", "//v1/embeddings", "/V1/EMBEDDINGS"]
+)
+def test_nobody_pays_for_a_path_that_is_not_served(stage: Stage, path: str) -> None:
+    """A redirect is below 400, and would have been charged for."""
+
+    async def pay_there() -> httpx.Response:
+        async with stock_client(stage) as client:
+            return await client.post(f"{stage.url}{path}", json=REQUEST)
+
+    answer = asyncio.run(pay_there())
+    assert answer.status_code == 404
+    assert "PAYMENT-REQUIRED" not in answer.headers
+    assert_nothing_happened(stage)
 
 
 @pytest.mark.parametrize("status", ARRANGED_ERRORS)

@@ -50,7 +50,12 @@ def create_app(config: GatewayConfig, facilitator: Facilitator) -> FastAPI:
         await upstream.close()
 
     app = FastAPI(
-        title="Wellhead gateway", docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan
+        title="Wellhead gateway",
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        redirect_slashes=False,  # a redirect is below 400: it would be charged for
+        lifespan=lifespan,
     )
     app.include_router(upstream_routes(upstream))
 
@@ -66,9 +71,10 @@ def create_app(config: GatewayConfig, facilitator: Facilitator) -> FastAPI:
 
     @app.middleware("http")
     async def charge(request: Request, call_next: Next) -> Response:
+        if request.method != "POST" or request.url.path != EMBEDDINGS_PATH:
+            return await call_next(request)  # x402 matches paths loosely: nobody shall pay for a 404
         try:
-            if request.method == "POST" and request.url.path == EMBEDDINGS_PATH:
-                check_embeddings_request(await request.body())  # before anybody signs a payment for it
+            check_embeddings_request(await request.body())  # before anybody signs a payment for it
             with in_use.claim(request.headers.get(PAYMENT_SIGNATURE_HEADER)):
                 return with_openai_error(await pay(request, call_next))
         except RequestError as error:
