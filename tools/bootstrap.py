@@ -98,8 +98,8 @@ def write_path_file(compilers: Path, folders: list[Path]) -> None:
 
 
 def link_tools(folders: list[Path]) -> None:
-    """anvil and forge beside the environment's other programs, for make and for people."""
-    for tool in ("anvil", "forge"):
+    """anvil, forge and a node of our own beside the environment's other programs, for make and for people."""
+    for tool in ("anvil", "forge", "node"):
         found = next((folder / tool for folder in folders if (folder / tool).is_file()), None)
         link = ENVIRONMENT / "bin" / tool
         link.unlink(missing_ok=True)
