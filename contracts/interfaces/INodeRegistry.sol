@@ -85,7 +85,8 @@ interface INodeRegistry {
     error NodeRegistry_MayNotSuspend(NodeId node, address caller);
     /// @notice Neither a market named by the owner nor one whose hold on the node is still open.
     error NodeRegistry_NotMarket(NodeId node, address caller);
-    /// @notice The node's life is not at a point where this can be done; None: there is no such node.
+    /// @notice The node's status does not allow this. 0: there is no such node, 1 registered, 2 attested, 3 active,
+    /// 4 suspended, 5 retired.
     error NodeRegistry_WrongStatus(NodeId node, Status status);
     /// @notice The guardian suspended this node, so its operator cannot resume it.
     error NodeRegistry_SuspendedByGuardian(NodeId node);

@@ -122,7 +122,7 @@ interface IOffering {
     /// @notice The node's share is to be sold by somebody else, or by nobody.
     error Offering_NotIssuer(NodeId node, address issuer);
     error Offering_WrongPhase(NodeId node, INodeShare.Phase phase);
-    /// @notice The sale is not at a point where this can be done; None: there is no sale.
+    /// @notice The sale's state does not allow this. 0: there is no sale, 1 open, 2 delivering, 3 delivered, 4 failed.
     error Offering_WrongState(NodeId node, State state);
     error Offering_OutsideSale(NodeId node, uint256 time, uint40 opensAt, uint40 closesAt);
     error Offering_NoUnits(NodeId node);

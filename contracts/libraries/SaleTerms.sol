@@ -23,7 +23,7 @@ library SaleTerms {
     uint256 internal constant MAX_SERVICE_TERM_SECONDS = 3_650 days;
     uint256 internal constant MAX_FLOOR_USD6_PER_GPU_HOUR = 1_000_000e6;
 
-    /// @notice `name` (ASCII, the field's name) must be from `least` to `most`.
+    /// @notice A term of the sale, the one named, must be from `least` to `most`; times are seconds since the epoch.
     error SaleTerms_OutOfBounds(bytes32 name, uint256 value, uint256 least, uint256 most);
 
     /// @notice Where and how the oracle measures, and what time it is.

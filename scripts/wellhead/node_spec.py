@@ -55,7 +55,7 @@ def read_spec(path: Path) -> SpecDocument:
     """The spec in a JSON file. Raises Misused with the field that is wrong."""
     try:
         return SpecDocument.model_validate_json(path.read_text())
-    except OSError as error:
+    except (OSError, UnicodeDecodeError) as error:
         raise Misused(f"cannot read {path}: {error}") from None
     except ValidationError as error:
         wrong = "; ".join(

@@ -82,7 +82,8 @@ def _supervise(command: Sequence[str]) -> int:
         return 127
 
     def end_when_orphaned() -> None:
-        sys.stdin.buffer.read()
+        while os.read(0, 1):  # unbuffered: a lock held by this thread would abort the exit
+            pass
         _end(child)
 
     signal.signal(signal.SIGTERM, lambda *_: _end(child))

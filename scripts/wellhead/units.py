@@ -14,10 +14,17 @@ from wellhead.errors import Misused
 
 DECIMALS = 6
 ONE = 1_000_000
+MAX_DURATION = 100 * 365 * 86_400  # fits what the contracts store, and a calendar
+MAX_SHOWN = 60
 MAX_AMOUNT = 2**64 - 1  # what the contracts can hold of one share or of one sale's dollars
-_DECIMAL = re.compile(r"(\d+)(?:\.(\d{1,6}))?", re.ASCII)
-_DURATION = re.compile(r"(\d+)([smhd])", re.ASCII)
+_DECIMAL = re.compile(r"0*(\d{1,40})(?:\.(\d{1,6}))?", re.ASCII)
+_DURATION = re.compile(r"0*(\d{1,12})([smhd])", re.ASCII)
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+
+
+def _shown(text: str) -> str:
+    """What was given, quoted; the beginning of it, where it goes on and on."""
+    return repr(text if len(text) <= MAX_SHOWN else text[:MAX_SHOWN] + "…")
 
 
 def parse_amount(text: str, what: str = "amount") -> int:
@@ -28,12 +35,12 @@ def parse_amount(text: str, what: str = "amount") -> int:
     match = _DECIMAL.fullmatch(text)
     if match is None:
         raise Misused(
-            f"{what} {text!r} is not a plain decimal number with at most {DECIMALS} decimals, like 12.5"
+            f"{what} {_shown(text)} is not a plain decimal number with at most {DECIMALS} decimals, like 12.5"
         )
     whole, fraction = match.groups()
     amount = int(whole) * ONE + int((fraction or "").ljust(DECIMALS, "0"))
     if amount > MAX_AMOUNT:
-        raise Misused(f"{what} {text} is above the largest possible, {format_amount(MAX_AMOUNT)}")
+        raise Misused(f"{what} {_shown(text)} is above the largest possible, {format_amount(MAX_AMOUNT)}")
     return amount
 
 
@@ -57,8 +64,11 @@ def parse_duration(text: str, what: str = "duration") -> int:
     """Seconds of "90s", "30m", "36h" or "7d". Raises Misused."""
     match = _DURATION.fullmatch(text)
     if match is None:
-        raise Misused(f"{what} {text!r} is not a whole number with a unit: 90s, 30m, 36h or 7d")
-    return int(match[1]) * _SECONDS[match[2]]
+        raise Misused(f"{what} {_shown(text)} is not a whole number with a unit: 90s, 30m, 36h or 7d")
+    seconds = int(match[1]) * _SECONDS[match[2]]
+    if seconds > MAX_DURATION:
+        raise Misused(f"{what} {_shown(text)} is above the largest possible, {format_duration(MAX_DURATION)}")
+    return seconds
 
 
 def format_duration(seconds: int) -> str:
@@ -80,7 +90,7 @@ def parse_bps(text: str, what: str = "percentage") -> int:
     bps = int(match[1]) * 100 + int((match[2] or "").ljust(2, "0")) if match else -1
     if not 0 <= bps <= 10_000:
         raise Misused(
-            f"{what} {text!r} is not a percentage from 0 to 100 with at most two decimals, like 12.5"
+            f"{what} {_shown(text)} is not a percentage from 0 to 100 with at most two decimals, like 12.5"
         )
     return bps
 
@@ -90,6 +100,6 @@ def parse_address(text: str, what: str = "address") -> str:
     one_case = text[2:] in (text[2:].lower(), text[2:].upper())  # is_address lets wrong checksums pass
     if not Web3.is_address(text) or not (one_case or Web3.is_checksum_address(text)):
         raise Misused(
-            f"{what} {text!r} is not an address: 0x and 40 hex digits, its checksum right if mixed case"
+            f"{what} {_shown(text)} is not an address: 0x and 40 hex digits, its checksum right if mixed case"
         )
     return Web3.to_checksum_address(text)

@@ -11,8 +11,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from web3 import Web3
 
 from wellhead.chain import local
+from wellhead.chain.contracts.usd import MockUsd
 
 
 def _listens(port: int) -> bool:
@@ -89,6 +91,11 @@ def test_everything_is_there_and_bad_input_is_named(up: _Up) -> None:
         (("usd", "send", "holder", "9999999999"), 1, "nsufficient"),
         (("usd", "send", "holder", "5", "--as", "nobody"), 2, "nobody"),
         (("usd", "balance", "holder", "--network", "mars"), 2, "mars"),
+        (("usd", "send", "holder", "9" * 5_000), 2, "9999"),
+        (("usd", "send", "holder", "5", "--as", "ab" * 32), 2, "private key"),
+        (("clock", "advance", "99999999999d"), 2, "largest possible"),
+        (("oracle", "report", "1", "--runtime", "banana"), 2, "banana"),
+        (("up", "--state", __file__), 1, "test_up.py"),
         (("usd", "balance", "holder", "--network", "http://127.0.0.1:1"), 1, "127.0.0.1:1"),
         (("shares", "buy", "7", "1"), 2, "node 7"),
         (("node", "show", "1"), 2, "unknown node 1"),
@@ -97,6 +104,7 @@ def test_everything_is_there_and_bad_input_is_named(up: _Up) -> None:
         refused = up.run(*command)
         assert refused.returncode == code, (command, refused)
         assert words in refused.stderr, (command, refused.stderr)
+        assert "ab" * 32 not in refused.stderr
         assert refused.stdout == ""
         assert "Traceback" not in refused.stderr
 
@@ -105,6 +113,67 @@ def test_a_used_port_is_named(up: _Up) -> None:
     second = up.run("up", "--port", str(up.port))
     assert second.returncode == 1
     assert f"port {up.port} is in use" in second.stderr
+
+
+def test_a_second_chain_needs_its_own_addresses(up: _Up, tmp_path: Path) -> None:
+    """It would put its manifest in the place of that of a chain that is still running."""
+    manifest = Path(up.announced["manifest"]).read_bytes()
+    second = up.run("up", "--port", "0")
+    assert second.returncode == 1
+    assert "--deployments" in second.stderr
+    assert (tmp_path / up.announced["manifest"]).read_bytes() == manifest
+    assert up.run("node", "list").returncode == 0
+
+
+def test_what_is_refused_leaves_no_allowance(up: _Up, tmp_path: Path) -> None:
+    """And what an operator registered is shown as it is, however it is spelled."""
+    spec = {
+        "name": "n",
+        "gpu_class": "[/b]",
+        "gpu_count": 2,
+        "region": "US",
+        "power_watts": 9,
+        "sla_bps": 9_900,
+    }
+    (tmp_path / "node.json").write_text(json.dumps(spec))
+    attestors = [word for number in range(3) for word in ("--by", f"attestor-{number}")]
+    for command in (
+        ("node", "register", str(tmp_path / "node.json")),
+        ("node", "list"),
+        ("node", "attest", "1", str(tmp_path / "node.json"), *attestors),
+        ("shares", "mint", "1", "--name", "N", "--symbol", "N"),
+        (
+            "shares",
+            "offer",
+            "1",
+            "--price",
+            "10",
+            "--hard-cap",
+            "1000",
+            "--soft-cap",
+            "500",
+            "--duration",
+            "2h",
+        ),
+        ("shares", "show", "1"),
+    ):
+        done = up.run(*command)
+        assert done.returncode == 0, (command, done.stderr)
+    assert "$10.00" in done.stdout
+    for command, code in (
+        (("shares", "buy", "1", "1001"), 1),
+        (("shares", "buy", "1", "1", "--max-cost", "1"), 1),
+        (("shares", "buy", "1", "1001", "--dry-run"), 1),
+        (("node", "bond", "1", "900000000"), 1),
+    ):
+        refused = up.run(*command)
+        assert refused.returncode == code, (command, refused)
+        assert "Traceback" not in refused.stderr
+    w3 = Web3(Web3.HTTPProvider(up.announced["url"]))
+    usd = MockUsd(w3, up.announced["contracts"]["MockUSD"])
+    accounts, contracts = up.announced["accounts"], up.announced["contracts"]
+    assert usd.allowance(accounts["holder"], contracts["Offering"]) == 0
+    assert usd.allowance(accounts["operator"], contracts["NodeRegistry"]) == 0
 
 
 def test_a_kept_chain_comes_back_as_it_was(tmp_path: Path) -> None:

@@ -69,3 +69,38 @@ def test_a_file_that_is_no_keystore_is_refused(tmp_path: Path) -> None:
 def test_roles_are_the_local_chains_accounts_in_order() -> None:
     assert keys.local_account("owner").address == "0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266"
     assert len(set(keys.LOCAL_ROLES)) == 20
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"5",
+        b"[]",
+        b'{"crypto": {}}',
+        b'{"crypto": 5, "version": 3}',
+        b'{"crypto": {"kdf": "magic"}, "version": 3}',
+        b'{"crypto": {}, "version": 9}',
+        b"[" * 100_000,
+        b"\xff\xfe",
+    ],
+)
+def test_odd_keystores_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes) -> None:
+    _password(tmp_path, monkeypatch, "right")
+    path = tmp_path / "odd.json"
+    path.write_bytes(content)
+    with pytest.raises((Misused, Refused), match=r"odd\.json"):
+        keys.load_signer(str(path), local_chain=False)
+
+
+def test_a_password_file_that_is_no_text_is_named(keystore: Path, tmp_path: Path, monkeypatch) -> None:
+    _password(tmp_path, monkeypatch, "right")
+    (tmp_path / "password").write_bytes(b"\xff\xfe")
+    with pytest.raises(Misused, match="password"):
+        keys.load_signer(str(keystore), local_chain=False)
+
+
+@pytest.mark.parametrize("prefix", ["", "0x"])
+def test_a_private_key_is_neither_taken_nor_shown(prefix: str) -> None:
+    with pytest.raises(Misused, match="private key") as refused:
+        keys.load_signer(prefix + "ab" * 32, local_chain=True)
+    assert "abab" not in str(refused.value)

@@ -43,3 +43,11 @@ def test_an_unreachable_chain_is_refused_and_the_remedy_named() -> None:
     unreachable = networks.local_network(local.free_port())
     with pytest.raises(Refused, match="wellhead up"):
         unreachable.connect()
+
+
+@pytest.mark.parametrize(
+    "name", ["http://127.0.0.1:8545@example.invalid/", "http://127.0.0.1.evil.example", "https://x"]
+)
+def test_another_host_is_not_this_one(name: str) -> None:
+    with pytest.raises(Misused, match="unknown network"):
+        networks.find_network(name)

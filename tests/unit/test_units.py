@@ -77,3 +77,19 @@ def test_addresses_need_a_right_checksum() -> None:
         units.parse_address(good.replace("F39", "f39").replace("aad", "AAD"))
     with pytest.raises(Misused, match="0x1234"):
         units.parse_address("0x1234")
+
+
+@pytest.mark.parametrize("text", ["9" * 5_000, "0" * 5_000 + "1.0000001"], ids=["nines", "zeros"])
+def test_endless_digits_are_refused(text: str) -> None:
+    with pytest.raises(Misused) as refused:
+        units.parse_amount(text)
+    assert len(str(refused.value)) < 200
+
+
+@pytest.mark.parametrize(
+    "text", ["36501d", "999999999999d", "9" * 5_000 + "s"], ids=["century", "long", "endless"]
+)
+def test_no_duration_above_a_century(text: str) -> None:
+    with pytest.raises(Misused) as refused:
+        units.parse_duration(text)
+    assert len(str(refused.value)) < 200

@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import json
 import os
+import re
 import sys
 from functools import cache
 from pathlib import Path
@@ -17,6 +18,7 @@ from wellhead.errors import Misused, Refused
 
 PASSWORD_FILE_VARIABLE = "WELLHEAD_PASSWORD_FILE"
 
+_PRIVATE_KEY = re.compile(r"(0x)?[0-9a-fA-F]{64}")
 # The twenty accounts of a local chain, by what they do in the tour and the tests.
 LOCAL_ROLES = (
     *("owner", "guardian", "enforcer", "treasury", "operator", "second-operator"),
@@ -44,6 +46,10 @@ def load_signer(reference: str, *, local_chain: bool) -> LocalAccount:
     The password comes from the file that $WELLHEAD_PASSWORD_FILE names, or is asked for at a terminal.
     Raises Misused (no such file, no password to be had, a role on a live network), Refused (wrong password).
     """
+    if _PRIVATE_KEY.fullmatch(reference):
+        raise Misused(
+            "that looks like a private key: keys come from encrypted keystores, never from an argument"
+        )
     path = Path(reference).expanduser()
     if path.is_file():
         return _open_keystore(path)
@@ -60,14 +66,17 @@ def load_signer(reference: str, *, local_chain: bool) -> LocalAccount:
 def _open_keystore(path: Path) -> LocalAccount:
     try:
         keystore = json.loads(path.read_text())
-        if "crypto" not in keystore and "Crypto" not in keystore:
+        if not isinstance(keystore, dict) or not {"crypto", "Crypto"} & keystore.keys():
             raise ValueError("no 'crypto' section")
-    except ValueError as error:
+    except (ValueError, OSError, RecursionError) as error:
         raise Misused(
             f"{path} is not an encrypted keystore ({error}); `cast wallet new` or geth makes one"
         ) from None
+    password = _password(path)
     try:
-        account: LocalAccount = Account.from_key(Account.decrypt(keystore, _password(path)))
+        account: LocalAccount = Account.from_key(Account.decrypt(keystore, password))
+    except (KeyError, TypeError, NotImplementedError) as error:
+        raise Misused(f"{path} is not a keystore of version 3: {error!r}") from None
     except ValueError as error:
         raise Refused(f"keystore {path} does not open: {error}; is the password right?") from None
     return account
@@ -78,7 +87,7 @@ def _password(path: Path) -> str:
     if file:
         try:
             return Path(file).read_text().rstrip("\n")
-        except OSError as error:
+        except (OSError, UnicodeDecodeError) as error:
             raise Misused(f"${PASSWORD_FILE_VARIABLE} names {file}, which cannot be read: {error}") from None
     if not sys.stdin.isatty():
         raise Misused(

@@ -11,8 +11,9 @@ from __future__ import annotations
 import os
 import tomllib
 from pathlib import Path
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 from web3 import HTTPProvider, Web3
 
 from wellhead.chain import local
@@ -57,7 +58,7 @@ def find_network(name: str) -> Network:
     known = {"local": local_network(), **_from_file()}
     if name in known:
         return known[name]
-    if name.startswith((f"http://{local.HOST}", "http://localhost")):
+    if urlsplit(name).scheme == "http" and urlsplit(name).hostname in (local.HOST, "localhost"):
         return Network(name="local", rpc_url=name, chain_id=local.CHAIN_ID)
     raise Misused(f"unknown network {name!r}; known: {', '.join(known)}; add it to {NETWORKS_FILE}")
 
@@ -69,5 +70,5 @@ def _from_file() -> dict[str, Network]:
     try:
         entries = tomllib.loads(path.read_text())
         return {name: Network(name=name, **entry) for name, entry in entries.items()}
-    except (tomllib.TOMLDecodeError, ValidationError, TypeError) as error:
+    except (ValueError, TypeError) as error:
         raise Misused(f"{path} is not a list of networks: {error}") from None

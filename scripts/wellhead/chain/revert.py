@@ -46,10 +46,11 @@ class ContractRefused(Refused):
 @cache
 def known_errors() -> dict[bytes, CustomError]:
     """Every custom error of every artifact, by selector."""
-    found = {
+    unlisted = {
         keccak(text=signature)[:4]: CustomError(signature[:-2], (), notice)
         for signature, notice in _UNLISTED.items()
     }
+    found = dict(unlisted)
     for contract in artifacts.names():
         artifact = artifacts.load(contract)
         for entry in artifact.abi:
@@ -58,7 +59,7 @@ def known_errors() -> dict[bytes, CustomError]:
             signature = f"{entry['name']}({','.join(_type(i) for i in entry['inputs'])})"
             selector = keccak(text=signature)[:4]
             notice = artifact.error_notices.get(signature, "")
-            if selector not in found or notice:
+            if selector not in found or (notice and selector not in unlisted):
                 inputs = tuple((i["name"], _type(i)) for i in entry["inputs"])
                 found[selector] = CustomError(entry["name"], inputs, notice)
     return found

@@ -41,5 +41,8 @@ def main() -> None:
         Console(stderr=True, soft_wrap=True).print("[bold red]wellhead:[/]", end=" ")
         Console(stderr=True, soft_wrap=True).print(str(error), markup=False, highlight=False)
         sys.exit(error.exit_code)
+    except OSError as error:  # a folder that is a file, a file that may not be written
+        Console(stderr=True, soft_wrap=True).print(f"wellhead: {error}", markup=False, highlight=False)
+        sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(EXIT_INTERRUPTED)

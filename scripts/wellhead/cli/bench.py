@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.text import Text
 
 from wellhead.bench import gas as gas_bench
 from wellhead.cli import render
@@ -30,6 +31,7 @@ def gas(
     as_json: JsonOption = False,
 ) -> None:
     """Measure the gas of every operation that has a target, on an Anvil of its own."""
+    snapshot = gas_bench.read_snapshot(check) if check is not None else {}
     measured = gas_bench.measure()
     render.emit(
         as_json,
@@ -41,7 +43,7 @@ def gas(
     over = gas_bench.over_target(measured)
     if over:
         raise Refused(f"over target: {', '.join(over)}")
-    changed = gas_bench.differences(measured, gas_bench.read_snapshot(check))
+    changed = gas_bench.differences(measured, snapshot)
     if changed:
         raise Refused(
             f"gas differs from {check}: {'; '.join(changed)}. If that is meant, write the new figures there: "
@@ -50,9 +52,10 @@ def gas(
 
 
 def _draw(console: Console, measured: dict[str, gas_bench.Gas]) -> None:
-    rows = []
+    rows: list[tuple[str | Text, ...]] = []
     for name, figures in measured.items():
         target = gas_bench.TARGETS[name]
-        verdict = "[green]met[/]" if figures.gas <= target else "[bold red]missed[/]"
+        met = figures.gas <= target
+        verdict = Text("met", "green") if met else Text("missed", "bold red")
         rows.append((name, f"{figures.gas:,}", f"{target:,}", verdict, f"{figures.gas_mock_usd:,}"))
     console.print(render.table(["operation", "gas", "target", "", "on MockUSD"], rows))

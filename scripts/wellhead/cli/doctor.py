@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import typer
 from rich.console import Console
+from rich.text import Text
 
 from wellhead.chain import artifacts
 from wellhead.chain.networks import find_network
@@ -48,7 +49,11 @@ def doctor(
     def draw(console: Console) -> None:
         rows = [
             (
-                "[green]ok[/]" if f.found else "[red]missing[/]" if f.needed else "[yellow]absent[/]",
+                Text("ok", "green")
+                if f.found
+                else Text("missing", "red")
+                if f.needed
+                else Text("absent", "yellow"),
                 f.name,
                 f.detail,
             )

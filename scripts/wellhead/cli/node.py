@@ -21,7 +21,7 @@ from wellhead.cli.options import (
     NetworkOption,
     NodeArgument,
 )
-from wellhead.cli.session import Session, perform
+from wellhead.cli.session import Session, perform, refuse_early
 from wellhead.node_spec import read_spec
 from wellhead.units import format_time, format_usd, parse_amount
 
@@ -99,7 +99,9 @@ def bond(
     session.registry.node(node)
     sender = session.sender(signer)
     what = f"bond of {format_usd(amount_usd6)} behind node {node}"
+    deposit = session.registry.deposit_bond(node, amount_usd6)
     if session.usd.allowance(sender.address, session.registry.address) < amount_usd6:
+        refuse_early(sender, deposit, session.usd, amount_usd6)
         approve = session.usd.approve(session.registry.address, amount_usd6)
         if dry_run:
             perform(
@@ -111,7 +113,7 @@ def bond(
             )
             return
         sender.send(approve)
-    perform(sender, session.registry.deposit_bond(node, amount_usd6), what, dry_run=dry_run, as_json=as_json)
+    perform(sender, deposit, what, dry_run=dry_run, as_json=as_json)
 
 
 @app.command()

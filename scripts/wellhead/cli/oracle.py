@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
+from urllib.parse import urlsplit
 
 import typer
 from rich.console import Console
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 DEFAULT_RUNTIME = "http://127.0.0.1:8600"
 DEFAULT_INTERVAL_MS = 1_000
+MAX_FACTOR = 86_400  # a second for a day: beyond that one sample decides a week
 DEFAULT_REPORTERS = tuple(f"reporter-{number}" for number in range(5))
 
 app = typer.Typer(
@@ -47,7 +49,10 @@ def report(
         int, typer.Option("--every", help="Milliseconds between samples.")
     ] = DEFAULT_INTERVAL_MS,
     factor: Annotated[
-        int, typer.Option("--factor", min=1, help="Chain seconds that one observed second stands for.")
+        int,
+        typer.Option(
+            "--factor", min=1, max=MAX_FACTOR, help="Chain seconds that one observed second stands for."
+        ),
     ] = 1,
     by: Annotated[
         list[str] | None, typer.Option("--by", help="A reporter's role or keystore file; once for each.")
@@ -70,6 +75,11 @@ def report(
     from wellhead.oracle.sampler import Canary, Reporter, Target
     from wellhead.oracle.watch import Watch
 
+    address = urlsplit(runtime)
+    if address.scheme not in ("http", "https") or not address.hostname:
+        raise Misused(
+            f"--runtime {runtime!r} is no http address: a typing error would count as the node's downtime"
+        )
     scale = TimeScale(every, factor)
     slots = parse_duration(duration, "--for") * 1000 // every
     if slots < 1:

@@ -8,6 +8,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 Human = Callable[[Console], None]
 
@@ -20,13 +21,18 @@ def emit(as_json: bool, data: Mapping[str, Any], human: Human) -> None:
         human(Console())
 
 
-def table(columns: Sequence[str], rows: Sequence[Sequence[str]], title: str | None = None) -> Table:
+def plain(text: str) -> Text:
+    """`text` as it is: what a chain or a peer says is no markup, and moves no cursor."""
+    return Text("".join(c if c.isprintable() or c == "\n" else f"\\x{ord(c):02x}" for c in text))
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[str | Text]], title: str | None = None) -> Table:
     """A table whose columns after the first are right-aligned."""
     drawn = Table(title=title, title_justify="left", header_style="bold")
     for number, column in enumerate(columns):
         drawn.add_column(column, justify="left" if number == 0 else "right", overflow="fold")
     for row in rows:
-        drawn.add_row(*row)
+        drawn.add_row(*(cell if isinstance(cell, Text) else plain(cell) for cell in row))
     return drawn
 
 
@@ -36,5 +42,5 @@ def facts(pairs: Sequence[tuple[str, str]]) -> Table:
     drawn.add_column(style="dim", no_wrap=True)
     drawn.add_column(overflow="fold")
     for name, value in pairs:
-        drawn.add_row(name, value)
+        drawn.add_row(plain(name), plain(value))
     return drawn

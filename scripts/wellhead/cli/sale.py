@@ -18,7 +18,8 @@ from wellhead.cli.options import (
     NodeArgument,
     SharesArgument,
 )
-from wellhead.cli.session import Session, perform
+from wellhead.cli.session import Session, perform, refuse_early
+from wellhead.errors import Refused
 from wellhead.units import (
     format_amount,
     format_time,
@@ -113,14 +114,18 @@ def buy(
     limit = cost if limit is None else limit
     approve = session.usd.approve(session.offering.address, cost)
     what = f"{format_amount(units)} shares of node {node} for {format_usd(cost)}"
+    if not session.share(node).read("canReceive", buyer.address):
+        raise Refused(f"{buyer.address} may not hold shares of node {node}: its eligibility module says no")
+    purchase = session.offering.buy(node, units, limit, buyer.address)
     if session.usd.allowance(buyer.address, session.offering.address) < cost:
+        refuse_early(buyer, purchase, session.usd, cost)
         if dry_run:  # the purchase cannot be simulated before the allowance exists
             perform(buyer, approve, f"allow {format_usd(cost)}, then {what}", dry_run=True, as_json=as_json)
             return
         buyer.send(approve)
     perform(
         buyer,
-        session.offering.buy(node, units, limit, buyer.address),
+        purchase,
         what,
         dry_run=dry_run,
         as_json=as_json,
@@ -157,6 +162,28 @@ def abandon(
     call = session.offering.abandon(node)
     what = f"the sale of node {node} will never open"
     perform(session.sender(signer), call, what, dry_run=dry_run, as_json=as_json)
+
+
+def withdraw(
+    node: NodeArgument,
+    signer: AsOption = "operator",
+    network: NetworkOption = DEFAULT_NETWORK,
+    deployments: DeploymentsOption = DEFAULT_DEPLOYMENTS,
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Take out what the sale has released to the operator so far."""
+    session = Session(network, deployments)
+    session.share(node)
+    operator = session.sender(signer)
+    perform(
+        operator,
+        session.offering.withdraw(node, operator.address),
+        f"what the sale of node {node} released is withdrawn",
+        dry_run=dry_run,
+        as_json=as_json,
+        details=lambda paid: {"paid_usd6": paid},
+    )
 
 
 def refund(

@@ -17,10 +17,12 @@ from wellhead.chain.contracts.offering import Offering
 from wellhead.chain.contracts.telemetry_oracle import TelemetryOracle
 from wellhead.chain.contracts.usd import MockUsd
 from wellhead.chain.networks import Network, find_network
+from wellhead.chain.revert import ContractRefused
 from wellhead.chain.transact import Call, Sender
 from wellhead.cli import render
 from wellhead.deploy import manifest
-from wellhead.units import parse_address
+from wellhead.errors import Refused
+from wellhead.units import format_usd, parse_address
 
 
 class Session:
@@ -75,6 +77,21 @@ class Session:
     def now(self) -> int:
         """Chain time of the latest block."""
         return local.chain_time(self.w3)
+
+
+def refuse_early(sender: Sender, call: Call, usd: MockUsd, cost_usd6: int) -> None:
+    """Refuse what cannot succeed before an allowance is given for it: a refusal must change nothing.
+
+    `call` takes the money after its other checks, so without the allowance it may fail for that alone.
+    """
+    held_usd6 = usd.balance_of(sender.address)
+    try:
+        sender.simulate(call)
+    except ContractRefused as error:
+        if error.name != "TransferFromFailed":
+            raise
+    if held_usd6 < cost_usd6:
+        raise Refused(f"{sender.address} holds {format_usd(held_usd6)}, {format_usd(cost_usd6)} are needed")
 
 
 def perform(

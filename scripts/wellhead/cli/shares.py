@@ -26,6 +26,8 @@ from wellhead.cli.options import (
 from wellhead.cli.session import Session, perform
 from wellhead.units import (
     format_amount,
+    format_duration,
+    format_time,
     format_usd,
     parse_address,
     parse_amount,
@@ -34,11 +36,11 @@ from wellhead.units import (
 )
 
 app = typer.Typer(
-    help="Shares of a node: mint, offer, abandon, buy, close, refund, sync, claim, transfer, show.",
+    help="Shares of a node: mint, offer, abandon, buy, close, withdraw, refund, sync, claim, payout, transfer, show.",
     no_args_is_help=True,
 )
 
-for verb in (sale.offer, sale.abandon, sale.buy, sale.close, sale.refund):
+for verb in (sale.offer, sale.abandon, sale.buy, sale.close, sale.withdraw, sale.refund):
     app.command()(verb)
 
 
@@ -108,6 +110,10 @@ def claim(
     account: Annotated[
         str | None, typer.Option("--for", help="Whose income; it is paid only to its owner.")
     ] = None,
+    operator_cut: Annotated[
+        bool,
+        typer.Option("--operator-cut", help="The operator's cut of all income, in place of streamed income."),
+    ] = False,
     signer: AsOption = "holder",
     network: NetworkOption = DEFAULT_NETWORK,
     deployments: DeploymentsOption = DEFAULT_DEPLOYMENTS,
@@ -119,14 +125,34 @@ def claim(
     share = session.share(node)
     sender = session.sender(signer)
     owner = session.address(account) if account is not None else sender.address
+    if operator_cut:
+        owner = session.registry.node(node).operator
     perform(
         sender,
-        share.claim_for(owner),
+        share.claim_operator_credit() if operator_cut else share.claim_for(owner),
         f"income of {owner} on node {node} claimed",
         dry_run=dry_run,
         as_json=as_json,
         details=lambda paid: {"paid": format_usd(paid), "paid_usd6": paid, "paid_to": share.payout_of(owner)},
     )
+
+
+@app.command()
+def payout(
+    node: NodeArgument,
+    to: AccountArgument,
+    signer: AsOption = "holder",
+    network: NetworkOption = DEFAULT_NETWORK,
+    deployments: DeploymentsOption = DEFAULT_DEPLOYMENTS,
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Have your income of a node paid to another address from now on."""
+    session = Session(network, deployments)
+    receiver = session.address(to)
+    call = session.share(node).set_payout(receiver)
+    what = f"income on node {node} goes to {receiver}"
+    perform(session.sender(signer), call, what, dry_run=dry_run, as_json=as_json)
 
 
 @app.command()
@@ -192,12 +218,20 @@ def show(
 
 def _draw(console: Console, data: dict[str, object]) -> None:
     pairs = []
-    for name, value in data.items():
+    terms = data.get("terms")
+    shown_terms = {f"sale {name}": value for name, value in terms.items()} if isinstance(terms, dict) else {}
+    for name, value in {**data, **shown_terms}.items():
         if name == "terms":
             continue
         label, shown = name.replace("_", " "), str(value)
         if name.endswith("_usd6"):
             label, shown = label.removesuffix(" usd6"), format_usd(int(str(value)))
+        elif "usd6_per" in name:
+            label, shown = label.replace("usd6 ", ""), format_usd(int(str(value)))
+        elif name.endswith(("_at", "_by", "_limit")) and value:
+            shown = format_time(int(str(value)))
+        elif name.endswith("_seconds"):
+            label, shown = label.removesuffix(" seconds"), format_duration(int(str(value)))
         elif name.endswith("_units"):
             label, shown = label.removesuffix(" units"), f"{format_amount(int(str(value)))} shares"
         pairs.append((label, shown))

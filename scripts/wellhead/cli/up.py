@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import signal
+import sys
 import threading
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
@@ -17,6 +19,7 @@ from wellhead.cli import render
 from wellhead.cli.options import DEFAULT_DEPLOYMENTS, DeploymentsOption, JsonOption
 from wellhead.deploy import manifest
 from wellhead.deploy.local import FUNDING_USD6, deploy_local
+from wellhead.exclusive import exclusive
 from wellhead.units import format_usd
 
 LOG = Path("build/chain.log")
@@ -35,8 +38,23 @@ def up(
     stopping = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopping.set())
-    running = local.start(chain, port=port or None, log=LOG, state=state)
-    try:
+    with ExitStack() as held:
+        if state is not None:
+            held.enter_context(
+                exclusive(
+                    state / ".lock",
+                    f"another chain keeps its state in {state}: give this one its own --state",
+                )
+            )
+        running = local.start(chain, port=port or None, log=LOG, state=state)
+        held.callback(running.stop)
+        # Its addresses would take the place of those of a chain that is still running.
+        held.enter_context(
+            exclusive(
+                deployments / ".lock",
+                f"another chain keeps its addresses in {deployments}: give this one its own --deployments",
+            )
+        )
         w3 = running.connect()
         owner = Sender(w3, keys.local_account("owner"))
         deployed = deploy_local(owner, deployments)
@@ -44,8 +62,6 @@ def up(
         while not stopping.wait(1):
             if not running.process.running:
                 raise local.LocalChainError(f"{chain} ended by itself: {running.process.log_tail()}")
-    finally:
-        running.stop()
 
 
 def _announce(
@@ -69,6 +85,7 @@ def _announce(
         console.print(render.facts(list(accounts.items())))
         funded = format_usd(FUNDING_USD6)
         console.print(f"\nEvery account holds {funded} and test ether. Now, in another terminal:")
-        console.print("  wellhead node list\n  wellhead usd balance holder\n\nCtrl-C stops the chain.")
+        command = Path(sys.argv[0]).with_name("wellhead")
+        console.print(f"  {command} node list\n  {command} usd balance holder\n\nCtrl-C stops the chain.")
 
     render.emit(as_json, data, draw)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from rich.console import Console
+from rich.text import Text
 
 from wellhead.cli import render
 from wellhead.demo.income import Holding, Income
@@ -85,5 +86,5 @@ def draw(console: Console, data: Mapping[str, Any]) -> None:
     console.print(f"{len(data['checks'])} checks, {data['seconds']} seconds")
 
 
-def _row(check: Check) -> tuple[str, str, str]:
-    return ("[green]holds[/]" if check.holds else "[bold red]BROKEN[/]", check.name, check.detail)
+def _row(check: Check) -> tuple[Text, str, str]:
+    return (Text("holds", "green") if check.holds else Text("BROKEN", "bold red"), check.name, check.detail)

@@ -11,6 +11,7 @@ from web3 import Web3
 
 from wellhead.deploy.parameters import Parameters
 from wellhead.errors import Misused, Refused
+from wellhead.fields import Address
 
 FOLDER = Path("deployments")
 
@@ -20,7 +21,7 @@ class Deployed(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    address: str
+    address: Address
     init_code_hash: str
 
 
@@ -57,7 +58,7 @@ def read(chain_id: int, folder: Path = FOLDER) -> Manifest | None:
         return None
     try:
         manifest = Manifest.model_validate_json(path.read_text())
-    except ValidationError as error:
+    except (ValidationError, UnicodeDecodeError) as error:
         raise Refused(f"{path} is not a manifest: {error}") from None
     if manifest.chain_id != chain_id:
         raise Refused(f"{path} is of chain {manifest.chain_id}, not {chain_id}; was it copied?")

@@ -10,6 +10,7 @@ from web3 import Web3
 from wellhead.chain import local
 from wellhead.chain.keys import local_account
 from wellhead.errors import Misused
+from wellhead.fields import Address
 
 
 class Parameters(BaseModel):
@@ -17,21 +18,22 @@ class Parameters(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    owner: str
-    guardian: str
-    enforcer: str
-    treasury: str
-    usd: str | None = Field(default=None, description="existing stablecoin; None deploys MockUSD")
+    owner: Address
+    guardian: Address
+    enforcer: Address
+    treasury: Address
+    usd: Address | None = Field(default=None, description="existing stablecoin; None deploys MockUSD")
     protocol_cut_bps: int = Field(default=250, ge=0, le=1_000)
     bond_usd6_per_gpu: int = Field(default=100_000_000, ge=0)
     bond_delay_seconds: int = Field(default=7 * 86_400, ge=0)
     genesis: int = Field(description="when the oracle's first window starts, chain time")
-    window_seconds: int = 3_600
-    finality_delay_seconds: int = 1_800
-    ring_rounds: int = 4_096
-    reporters: tuple[str, ...]
+    # Bounds of TelemetryOracle's constructor, which says why.
+    window_seconds: int = Field(default=3_600, ge=60, le=43_200)
+    finality_delay_seconds: int = Field(default=1_800, ge=60, le=7 * 86_400)
+    ring_rounds: int = Field(default=4_096, ge=64, le=65_536)
+    reporters: tuple[Address, ...]
     reporters_faulty: int = Field(default=1, ge=1)
-    attestors: tuple[str, ...]
+    attestors: tuple[Address, ...]
     attestors_faulty: int = Field(default=1, ge=1)
 
     @model_validator(mode="after")
@@ -45,6 +47,14 @@ class Parameters(BaseModel):
                 raise ValueError(
                     f"{len(set(members))} different {what} cannot stand {faulty} faulty: {3 * faulty + 1} are needed"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _rounds_become_final(self) -> Parameters:
+        """A round must be final long before the ring overwrites it."""
+        most = self.window_seconds * self.ring_rounds // 2
+        if self.finality_delay_seconds > most:
+            raise ValueError(f"finality_delay_seconds is above {most}, half of what the ring spans")
         return self
 
 
@@ -87,7 +97,7 @@ def choose_parameters(w3: Web3, file: Path | None, known: Parameters | None) -> 
 def _read(path: Path) -> Parameters:
     try:
         return Parameters.model_validate_json(path.read_text())
-    except OSError as error:
+    except (OSError, UnicodeDecodeError) as error:
         raise Misused(f"cannot read {path}: {error}") from None
     except ValidationError as error:
         raise Misused(f"{path} does not describe a deployment: {error}") from None

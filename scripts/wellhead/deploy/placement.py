@@ -9,8 +9,10 @@ from eth_typing import ChecksumAddress
 from eth_utils.abi import get_abi_input_types
 from eth_utils.crypto import keccak
 from web3 import Web3
+from web3.exceptions import ContractCustomError, ContractLogicError, Web3RPCError
 from web3.types import TxParams, Wei
 
+from wellhead.chain import revert
 from wellhead.chain.artifacts import Artifact
 from wellhead.chain.transact import Sender
 from wellhead.errors import Refused
@@ -69,7 +71,7 @@ def place(sender: Sender, wanted: Placement) -> str:
     probe: TxParams = {"from": sender.address, "to": PROXY, "data": data}
     transaction: TxParams = {
         **probe,
-        "gas": w3.eth.estimate_gas(probe) * 11 // 10,
+        "gas": _estimate(w3, probe) * 11 // 10,
         "nonce": w3.eth.get_transaction_count(sender.address, "pending"),
         "chainId": w3.eth.chain_id,
         "maxFeePerGas": Wei(w3.eth.gas_price * 2),
@@ -80,6 +82,13 @@ def place(sender: Sender, wanted: Placement) -> str:
     if not is_placed(w3, wanted):
         raise Refused(f"{wanted.name} did not appear at {wanted.address}; is its constructor refusing?")
     return Web3.to_hex(receipt["transactionHash"])
+
+
+def _estimate(w3: Web3, transaction: TxParams) -> int:
+    try:
+        return w3.eth.estimate_gas(transaction)
+    except (ContractCustomError, ContractLogicError, Web3RPCError) as error:
+        raise revert.from_exception(error) from error
 
 
 def ensure_proxy(sender: Sender) -> None:

@@ -2,22 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from pydantic import BaseModel, ConfigDict, Field, HttpUrl
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, HttpUrl
-
-from wellhead.errors import Misused
-from wellhead.units import parse_address
-
-
-def _address(text: str) -> str:
-    try:
-        return parse_address(text)
-    except Misused as error:
-        raise ValueError(str(error)) from None  # what pydantic collects
-
-
-Address = Annotated[str, AfterValidator(_address)]
+from wellhead.fields import Address
 
 
 class GatewayConfig(BaseModel):
