@@ -2,6 +2,7 @@
 
 import os
 import re
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ from wellhead.chain import local
 ROOT = Path(__file__).resolve().parents[2]
 # Shown in the README and tested elsewhere: they take minutes, or start what does not end by itself.
 ELSEWHERE = ("wellhead up", "brownie", "bench gas", "make ")
+README_PORTS = (8_600, 8_700)
 # A person types the next line some seconds later.
 READY = "\ncurl -sf --retry 60 --retry-connrefused --retry-delay 1 -o /dev/null http://127.0.0.1:8700/healthz"
 
@@ -26,6 +28,10 @@ def _tour() -> str:
 
 
 def test_the_tour_works_as_written(tmp_path: Path) -> None:
+    for port in README_PORTS:
+        with socket.socket() as probe:
+            taken = probe.connect_ex((local.HOST, port)) == 0
+        assert not taken, f"something listens at port {port}, which the README's tour uses"
     tour = _tour()
     assert tour.count(".venv/bin/wellhead") >= 10
     (tmp_path / ".venv").symlink_to(Path(sys.prefix))
