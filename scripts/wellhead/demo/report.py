@@ -75,7 +75,7 @@ def draw(console: Console, data: Mapping[str, Any]) -> None:
         render.table(
             ["income", "amount"],
             [(name.removesuffix("_usd6"), format_usd(amount)) for name, amount in income.items()],
-            title="Where the node's income is",
+            title="The node's income",
         )
     )
     checks = render.table(
