@@ -55,14 +55,14 @@ library DenseClaims {
         }
         bytes4 selector = IBatchSettlement.claimWithSignature.selector;
         uint256 heads; // where the rows' places are noted
-        uint256 at; // the next row in calldata
+        uint256 cursor; // the next row in calldata
         assembly ("memory-safe") {
             data := mload(0x40)
             mstore(add(data, 0x20), selector)
             mstore(add(data, 0x24), 0x40)
             mstore(add(data, 0x64), count)
             heads := add(data, 0x84)
-            at := add(add(batch.offset, HEADER), mul(receivers, RECEIVER))
+            cursor := add(add(batch.offset, HEADER), mul(receivers, RECEIVER))
         }
         (uint256 head, uint256 out) = (heads, heads + 32 * count); // where the next row's place and the row are written
         for (uint256 i; i < receivers; ++i) {
@@ -73,10 +73,10 @@ library DenseClaims {
                     mstore(add(out, 0x40), receiver)
                     head := add(head, 0x20)
                 }
-                (out, at) = _expandRow(batch, at, out);
+                (out, cursor) = _expandRow(batch, cursor, out);
             }
         }
-        if (_offset(batch, at) != batch.length) revert DenseClaims_TrailingBytes(_offset(batch, at));
+        if (_offset(batch, cursor) != batch.length) revert DenseClaims_TrailingBytes(_offset(batch, cursor));
         assembly ("memory-safe") {
             // The authorizer's signature, the end of the call, and the free pointer behind it.
             mstore(add(data, 0x44), sub(out, add(data, 0x24)))
@@ -96,7 +96,7 @@ library DenseClaims {
     function _expandRow(bytes calldata batch, uint256 row, uint256 out)
         private
         pure
-        returns (uint256 nextOut, uint256 at)
+        returns (uint256 nextOut, uint256 cursor)
     {
         uint256 flags;
         assembly ("memory-safe") {
@@ -108,53 +108,53 @@ library DenseClaims {
             mstore(add(out, 0x60), shr(96, calldataload(batch.offset))) // receiver authorizer
             mstore(add(out, 0x80), shr(96, calldataload(add(batch.offset, 20)))) // token
             mstore(add(out, 0xa0), shr(216, calldataload(add(batch.offset, 40)))) // withdrawal delay
-            at := add(row, 21)
+            cursor := add(row, 21)
         }
         if (flags & 2 != 0) {
             if (flags & 1 != 0) revert DenseClaims_UnknownFlags(_offset(batch, row), flags);
             assembly ("memory-safe") {
-                mstore(add(out, 0x20), shr(96, calldataload(at))) // payer authorizer
-                at := add(at, 20)
+                mstore(add(out, 0x20), shr(96, calldataload(cursor))) // payer authorizer
+                cursor := add(cursor, 20)
             }
         }
         assembly ("memory-safe") {
             let salted := and(flags, 4)
-            mstore(add(out, 0xc0), mul(calldataload(at), shr(2, salted))) // salt
-            at := add(at, shl(3, salted))
+            mstore(add(out, 0xc0), mul(calldataload(cursor), shr(2, salted))) // salt
+            cursor := add(cursor, shl(3, salted))
             let bits := add(shr(1, and(flags, 0xf0)), 8) // of an amount
             let unused := sub(256, bits)
             let width := shr(3, bits)
-            mstore(add(out, 0x120), shr(unused, calldataload(at))) // total claimed
-            at := add(at, width)
-            mstore(add(out, 0xe0), shr(unused, calldataload(at))) // ceiling
-            at := add(at, width)
+            mstore(add(out, 0x120), shr(unused, calldataload(cursor))) // total claimed
+            cursor := add(cursor, width)
+            mstore(add(out, 0xe0), shr(unused, calldataload(cursor))) // ceiling
+            cursor := add(cursor, width)
             mstore(add(out, 0x100), 0x140) // where in the claim its signature is
             switch and(flags, 8)
             case 0 {
-                let s := calldataload(add(at, 0x20))
+                let s := calldataload(add(cursor, 0x20))
                 mstore(add(out, 0x140), 65)
-                mstore(add(out, 0x160), calldataload(at))
+                mstore(add(out, 0x160), calldataload(cursor))
                 mstore(add(out, 0x180), shr(1, shl(1, s)))
                 mstore(add(out, 0x1a0), shl(248, add(27, shr(255, s))))
-                at := add(at, 0x40)
+                cursor := add(cursor, 0x40)
                 nextOut := add(out, 0x1c0)
             }
             default {
-                let length := shr(240, calldataload(at))
+                let length := shr(240, calldataload(cursor))
                 nextOut := add(add(out, 0x160), and(add(length, 31), not(31)))
                 mstore(add(out, 0x140), length)
                 mstore(sub(nextOut, 0x20), 0) // what pads it; of an empty one, its length once more
-                calldatacopy(add(out, 0x160), add(at, 2), length)
-                at := add(add(at, 2), length)
+                calldatacopy(add(out, 0x160), add(cursor, 2), length)
+                cursor := add(add(cursor, 2), length)
             }
         }
-        if (_offset(batch, at) > batch.length) revert DenseClaims_Truncated(_offset(batch, row));
+        if (_offset(batch, cursor) > batch.length) revert DenseClaims_Truncated(_offset(batch, row));
     }
 
     /// @dev A place in the calldata, counted from the batch's first byte.
-    function _offset(bytes calldata batch, uint256 at) private pure returns (uint256 offset) {
+    function _offset(bytes calldata batch, uint256 cursor) private pure returns (uint256 offset) {
         assembly ("memory-safe") {
-            offset := sub(at, batch.offset)
+            offset := sub(cursor, batch.offset)
         }
     }
 }
