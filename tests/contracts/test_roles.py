@@ -330,6 +330,8 @@ def test_nobody_but_the_role_does_it(name, contracts, actors, error_of):
         named = BY_NAME | BY_FUNCTION.get(function["name"], {})
         arguments = [_sample(p, actors["second_holder"], named) for p in function["inputs"]]
         for caller, address in callers.items():
+            if address == contract.address:
+                continue  # none calls itself, and MockUSD refuses itself before it asks for a role
             error = error_of(address, contract, function, arguments)
             if (error == role.error) is (caller in role.holders):
                 wrong.append(f"{_signature(function)} by {caller}: {error}, the role's error is {role.error}")
