@@ -10,6 +10,7 @@ import {IDepositCollector} from "../interfaces/IDepositCollector.sol";
 contract AllowanceCollector is IDepositCollector {
     /// @inheritdoc IDepositCollector
     function collect(address payer, address token, uint256 amount, bytes32, bytes calldata) external {
+        // slither-disable-next-line arbitrary-send-erc20
         SafeTransferLib.safeTransferFrom(token, payer, msg.sender, amount);
     }
 }

@@ -99,6 +99,7 @@ contract BatchSettlement is IBatchSettlement, ReentrancyGuard {
     function claim(VoucherClaim[] calldata voucherClaims) external {
         if (voucherClaims.length == 0) revert BatchSettlement_EmptyBatch();
         bytes32 domain = _domain();
+        // slither-disable-next-line uninitialized-local
         Tally memory tally;
         for (uint256 i; i < voucherClaims.length; ++i) {
             VoucherClaim calldata row = voucherClaims[i];

@@ -37,11 +37,13 @@ contract SettleRouter is ISettleRouter {
         uint256 receivers = batch.receiverCount();
         address token = batch.token();
         for (uint256 i; i < receivers; ++i) {
+            // slither-disable-next-line unused-return
             (address receiver,,) = batch.receiverAt(i);
             bytes memory data = abi.encodeCall(IBatchSettlement.settle, (receiver, token));
             if (!_tryCall(settlement, data)) emit SettleFailed(receiver, token);
         }
         for (uint256 i; i < receivers; ++i) {
+            // slither-disable-next-line unused-return
             (address receiver, bool toSync,) = batch.receiverAt(i);
             if (toSync && !_tryCall(receiver, abi.encodePacked(SYNC))) emit SyncFailed(receiver);
         }
