@@ -9,7 +9,7 @@ FORGE := PATH="$(CURDIR)/.venv/bin:$$PATH" forge
 # A user's shell does not set it, and with it set nobody would miss a flush.
 unexport PYTHONUNBUFFERED
 
-SUITES := test-integration test-properties test-e2e test-contracts test-brownie
+SUITES := test-properties test-integration test-contracts test-e2e test-brownie
 
 .PHONY: demo test $(SUITES) compile-properties check build snapshot clean
 
