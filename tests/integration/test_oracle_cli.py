@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -97,9 +98,12 @@ def test_report_posts_what_the_reporters_saw(due: Site) -> None:
     oracle = due.session.oracle
     record = oracle.latest_record(1)
     assert posted["round"] == oracle.latest_round() == 1
-    assert posted["samples"] == "U" * SAMPLES
+    samples = posted["samples"]
+    # A sample that a busy machine missed is unknown; it is never down.
+    assert len(samples) == SAMPLES
+    assert set(samples) - {"?"} == {"U"}
     assert posted["chain_seconds_per_observed_second"] == FACTOR
-    assert record.covered_seconds == record.up_seconds == SAMPLES * EVERY_MS * FACTOR // 1000
+    assert record.covered_seconds == record.up_seconds == samples.count("U") * EVERY_MS * FACTOR // 1000
     assert record.gpu_count == SPEC.gpu_count
     assert record.work_units == posted["record"]["work_units"] > 0
     assert [entry["signed"] for entry in posted["reporters"]] == [True] * 5
@@ -109,7 +113,7 @@ def test_report_posts_what_the_reporters_saw(due: Site) -> None:
 def test_report_draws_every_reporter_for_people(due: Site) -> None:
     shown = due.report()
     assert shown.count("agrees") == 5
-    assert "UUUU" in shown
+    assert re.search(f"[U?]{{{SAMPLES}}}", shown)
 
 
 def test_a_dry_run_posts_nothing(due: Site) -> None:
@@ -153,5 +157,5 @@ def test_status_before_and_after_the_first_round(due: Site) -> None:
     after = json.loads(wellhead("oracle", "status", "1", "--json", *due.network))
     assert (after["latest_round"], after["final"], after["vetoed"]) == (1, False, False)
     assert after["next_due_at"] == before["next_due_at"] + before["window_seconds"]
-    assert after["latest_record"]["up_seconds"] == SAMPLES * EVERY_MS * FACTOR // 1000
+    assert 0 < after["latest_record"]["up_seconds"] <= SAMPLES * EVERY_MS * FACTOR // 1000
     assert "latest round" in wellhead("oracle", "status", *due.network)

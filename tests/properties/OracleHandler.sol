@@ -115,11 +115,11 @@ contract OracleHandler is OracleModel {
             expected = NodeRecords.NodeRecords_BusyExceedsUp.selector;
         } else if (way == 3) {
             record.gpuCount = 0;
-            expected = _stands(place)
+            expected = _standsFor(place, round)
                 ? NodeRecords.NodeRecords_GpuCountChanged.selector
                 : NodeRecords.NodeRecords_NoGpus.selector;
         } else {
-            if (!_stands(place)) return;
+            if (!_standsFor(place, round)) return;
             NodeRecord memory held = NodeRecords.unpack(latest[place].record);
             if (way == 4) {
                 if (held.workUnits == 0) return;

@@ -107,6 +107,12 @@ abstract contract OracleModel is Property {
         return _kept(round) && !posted[_find(round)].vetoed;
     }
 
+    /// As above while `reported` is taken in, which first takes the slot of the round a ring before it.
+    function _standsFor(uint256 place, uint24 reported) internal view returns (bool) {
+        uint24 round = latest[place].round;
+        return _stands(place) && (round > lastVetoed || round % RING != reported % RING);
+    }
+
     /// The contract proves the record exactly if the model says so, and says why not otherwise.
     function _proves(Posted storage entry, uint256 place) internal {
         bytes4 expected;
