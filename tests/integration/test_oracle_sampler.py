@@ -24,6 +24,7 @@ from wellhead.runtime.energy import EnergyEstimate
 from wellhead.runtime.metrics import NodeMetrics
 
 INTERVAL_MS = 500
+MISSED = "?"  # a sample that a busy machine missed is unknown, never up or down
 SLOTS = 3
 PATIENCE_SECONDS = 30
 
@@ -82,18 +83,18 @@ def watch_nodes(canary_url: str, *node_urls: str) -> dict[int, Observation]:
 def test_a_node_that_serves_is_up() -> None:
     with serving(CHAIN) as canary, serving(node_of(NodeMetrics(EnergyEstimate()))) as node:
         seen = watch_nodes(canary, node)[1]
-    assert set(seen.states) == {"U"}
+    assert set(seen.states) - {MISSED} == {"U"}
 
 
 def test_node_and_exporter_both_dead_is_down_not_unknown() -> None:
     with serving(CHAIN) as canary:
         seen = watch_nodes(canary, nowhere())[1]
-    assert set(seen.states) == {"D"}
+    assert set(seen.states) - {MISSED} == {"D"}
 
 
 def test_a_killed_exporter_is_down() -> None:
     with serving(CHAIN) as canary, serving(NO_EXPORTER) as node:
-        assert set(watch_nodes(canary, node)[1].states) == {"D"}
+        assert set(watch_nodes(canary, node)[1].states) - {MISSED} == {"D"}
 
 
 def test_a_reporter_that_reaches_nothing_knows_nothing() -> None:
@@ -104,13 +105,13 @@ def test_a_reporter_that_reaches_nothing_knows_nothing() -> None:
 def test_another_node_is_as_good_as_the_canary() -> None:
     with serving(node_of(NodeMetrics(EnergyEstimate()))) as node:
         seen = watch_nodes(nowhere(), node, nowhere())
-    assert set(seen[1].states) == {"U"}
-    assert set(seen[2].states) == {"D"}
+    assert set(seen[1].states) - {MISSED} == {"U"}
+    assert set(seen[2].states) - {MISSED} == {"D"}
 
 
 def test_a_trickling_node_is_down_and_costs_no_slot() -> None:
     with serving(CHAIN) as canary, serving(TRICKLING) as node:
-        assert set(watch_nodes(canary, node)[1].states) == {"D"}
+        assert set(watch_nodes(canary, node)[1].states) - {MISSED} == {"D"}
 
 
 def test_a_window_begins_where_the_last_one_ended() -> None:
