@@ -32,66 +32,77 @@ def code(step) -> str:
 
 
 def test_the_standards_ceiling_is_admitted() -> None:
-    admitted = account(charged=700).admit(700 + PRICE, PRICE)
+    admitted = account(charged=700).admit(700 + PRICE, SIGNATURE, PRICE)
     assert (admitted.charged, admitted.reserved) == (700, PRICE)
+    assert (admitted.signed_ceiling, admitted.signature) == (700 + PRICE, SIGNATURE)
 
 
 @pytest.mark.parametrize("off", [-PRICE, -1, 1, PRICE])
 def test_any_other_ceiling_is_a_mismatch(off: int) -> None:
     idle = account(charged=700)
-    assert code(lambda: idle.admit(700 + PRICE + off, PRICE)) == ERR_CUMULATIVE_AMOUNT_MISMATCH
+    assert code(lambda: idle.admit(700 + PRICE + off, SIGNATURE, PRICE)) == ERR_CUMULATIVE_AMOUNT_MISMATCH
 
 
 def test_the_cost_is_charged_and_the_rest_is_free_again() -> None:
-    served = account().admit(PRICE, PRICE).charge(PRICE, 30, PRICE, SIGNATURE)
+    served = account().admit(PRICE, SIGNATURE, PRICE).charge(PRICE, 30)
     assert (served.charged, served.reserved, served.signed_ceiling) == (30, 0, PRICE)
     assert served.signature == SIGNATURE
     assert served.unclaimed == 30
-    assert served.admit(30 + PRICE, PRICE).reserved == PRICE
+    assert served.admit(30 + PRICE, SIGNATURE, PRICE).reserved == PRICE
 
 
-def test_a_failed_call_leaves_nothing() -> None:
-    assert account().admit(PRICE, PRICE).release(PRICE) == account()
+def test_a_failed_call_costs_nothing() -> None:
+    failed = account().admit(PRICE, SIGNATURE, PRICE).release(PRICE)
+    assert (failed.charged, failed.reserved, failed.unclaimed) == (0, 0, 0)
+    assert failed.admit(PRICE, SIGNATURE, PRICE).reserved == PRICE
 
 
 @pytest.mark.parametrize("cost", [-1, PRICE + 1])
 def test_no_cost_beyond_the_price(cost: int) -> None:
-    admitted = account().admit(PRICE, PRICE)
-    charge = lambda: admitted.charge(PRICE, cost, PRICE, SIGNATURE)  # noqa: E731
-    assert code(charge) == ERR_CHARGE_EXCEEDS_SIGNED_CUMULATIVE
+    admitted = account().admit(PRICE, SIGNATURE, PRICE)
+    assert code(lambda: admitted.charge(PRICE, cost)) == ERR_CHARGE_EXCEEDS_SIGNED_CUMULATIVE
 
 
-def test_a_second_call_on_the_same_ceiling_waits() -> None:
-    busy = account().admit(PRICE, PRICE)
-    assert code(lambda: busy.admit(PRICE, PRICE)) == ERR_CHANNEL_BUSY
+def test_by_the_standard_a_second_call_waits() -> None:
+    busy = account().admit(PRICE, SIGNATURE, PRICE)
+    assert code(lambda: busy.admit(PRICE, SIGNATURE, PRICE)) == ERR_CHANNEL_BUSY
+    assert code(lambda: busy.admit(2 * PRICE, SIGNATURE, PRICE)) == ERR_CUMULATIVE_AMOUNT_MISMATCH
 
 
-def test_calls_at_the_same_time_need_ceilings_that_cover_all() -> None:
-    busy = account().admit(PRICE, PRICE)
-    assert code(lambda: busy.admit(2 * PRICE - 1, PRICE)) == ERR_CUMULATIVE_AMOUNT_MISMATCH
-    assert busy.admit(2 * PRICE, PRICE).reserved == 2 * PRICE
+def test_concurrent_calls_need_ceilings_that_cover_all() -> None:
+    busy = account().admit(PRICE, b"first", PRICE, concurrent=True)
+    short = lambda: busy.admit(2 * PRICE - 1, b"second", PRICE, concurrent=True)  # noqa: E731
+    assert code(short) == ERR_CUMULATIVE_AMOUNT_MISMATCH
+    both = busy.admit(2 * PRICE, b"second", PRICE, concurrent=True)
+    assert (both.reserved, both.signed_ceiling, both.signature) == (2 * PRICE, 2 * PRICE, b"second")
 
 
-def test_the_highest_voucher_is_kept() -> None:
-    both = account().admit(PRICE, PRICE).admit(2 * PRICE, PRICE)
-    second = both.charge(PRICE, 40, 2 * PRICE, b"second")
-    first = second.charge(PRICE, 50, PRICE, b"first")
-    assert (first.charged, first.signed_ceiling, first.signature) == (90, 2 * PRICE, b"second")
+def test_concurrent_calls_come_in_any_order() -> None:
+    later = account().admit(2 * PRICE, b"second", PRICE, concurrent=True)
+    both = later.admit(PRICE, b"first", PRICE, concurrent=True)
+    assert (both.reserved, both.signed_ceiling, both.signature) == (2 * PRICE, 2 * PRICE, b"second")
+    assert code(lambda: both.admit(PRICE, b"first", 1, concurrent=True)) == ERR_CUMULATIVE_AMOUNT_MISMATCH
+
+
+def test_concurrent_calls_end_at_the_balance() -> None:
+    full = account(balance=2 * PRICE).admit(2 * PRICE, b"all", PRICE, concurrent=True)
+    over = lambda: full.admit(3 * PRICE, b"more", 2 * PRICE, concurrent=True)  # noqa: E731
+    assert code(over) == ERR_CUMULATIVE_EXCEEDS_BALANCE
 
 
 def test_no_ceiling_above_the_balance() -> None:
-    assert code(lambda: account(balance=99).admit(PRICE, PRICE)) == ERR_CUMULATIVE_EXCEEDS_BALANCE
-    assert account(balance=PRICE).admit(PRICE, PRICE).reserved == PRICE
+    assert code(lambda: account(balance=99).admit(PRICE, SIGNATURE, PRICE)) == ERR_CUMULATIVE_EXCEEDS_BALANCE
+    assert account(balance=PRICE).admit(PRICE, SIGNATURE, PRICE).reserved == PRICE
 
 
 def test_no_ceiling_that_claims_have_passed() -> None:
     stale = account(total_claimed=500)  # the chain knows of claims that our books lack
-    assert code(lambda: stale.admit(PRICE, PRICE)) == ERR_CUMULATIVE_AMOUNT_BELOW_CLAIMED
+    assert code(lambda: stale.admit(PRICE, SIGNATURE, PRICE)) == ERR_CUMULATIVE_AMOUNT_BELOW_CLAIMED
 
 
 def test_a_channel_on_its_way_out_is_not_served() -> None:
     leaving = account(withdraw_requested_at=1)
-    assert code(lambda: leaving.admit(PRICE, PRICE)) == ERR_WITHDRAWAL_PENDING
+    assert code(lambda: leaving.admit(PRICE, SIGNATURE, PRICE)) == ERR_WITHDRAWAL_PENDING
 
 
 def test_the_chains_figures_are_taken_over() -> None:
@@ -104,35 +115,32 @@ def test_the_chains_figures_are_taken_over() -> None:
 def test_claims_on_a_lost_voucher_count_as_charged() -> None:
     seen = account().seen(balance=10_000, total_claimed=500, refund_nonce=0, withdraw_requested_at=0)
     assert (seen.charged, seen.unclaimed, seen.signature) == (500, 0, b"")
-    assert seen.admit(500 + PRICE, PRICE).reserved == PRICE
+    assert seen.admit(500 + PRICE, SIGNATURE, PRICE).reserved == PRICE
 
 
 @pytest.mark.parametrize("seed", range(20))
 def test_whatever_happens_the_bounds_hold(seed: int) -> None:
     source = random.Random(seed)
     books = account(balance=source.randrange(5_000, 50_000))
-    under_way: list[tuple[int, int]] = []
-    highest = 0
-    for _ in range(300):
+    under_way: list[int] = []
+    signed: dict[bytes, int] = {b"": 0}
+    for step in range(300):
         move = source.random()
         if move < 0.5:
             price = source.randrange(1, 300)
             due = books.charged + books.reserved + price
-            ceiling = due + source.choice((0, 0, 0, 1, -1, 50))
+            ceiling, signature = max(0, due + source.choice((0, 0, 0, 1, -1, 50, -300))), b"%d" % step
+            signed[signature] = ceiling
             before = books
             try:
-                books = books.admit(ceiling, price)
-                under_way.append((price, ceiling))
+                books = books.admit(ceiling, signature, price, concurrent=source.random() < 0.7)
+                under_way.append(price)
             except AdmissionError:
                 assert books is before
         elif under_way:
-            price, ceiling = under_way.pop(source.randrange(len(under_way)))
-            if move < 0.85:
-                books = books.charge(price, source.randrange(price + 1), ceiling, SIGNATURE)
-                highest = max(highest, ceiling)
-            else:
-                books = books.release(price)
-        assert books.reserved == sum(price for price, _ in under_way)
+            price = under_way.pop(source.randrange(len(under_way)))
+            charged = move < 0.85
+            books = books.charge(price, source.randrange(price + 1)) if charged else books.release(price)
+        assert books.reserved == sum(under_way)
         assert books.charged + books.reserved <= books.balance
-        assert books.signed_ceiling == highest
-        assert books.charged <= books.signed_ceiling
+        assert books.charged + books.reserved <= books.signed_ceiling == signed[books.signature]

@@ -53,11 +53,14 @@ class ChannelAccount:
         """Charged and not yet claimed: what the receiver loses if the payer's withdrawal comes first."""
         return max(0, self.charged - self.total_claimed)
 
-    def admit(self, ceiling: int, price: int) -> ChannelAccount:
-        """With `price`, the most that the call may cost, reserved. Raises AdmissionError and changes nothing.
+    def admit(
+        self, ceiling: int, signature: bytes, price: int, *, concurrent: bool = False
+    ) -> ChannelAccount:
+        """With `price`, the most that the call may cost, reserved, and the voucher kept if it is the highest so far.
 
-        With nothing under way the ceiling must be the standard's to the unit: charged + price. While calls are
-        under way a client may go on if its ceiling covers all of them too; one that does not know of them waits.
+        The standard has one call at a time, and its ceiling is charged + price to the unit: so both sides notice at
+        once when their books differ. A client that says so (`concurrent`) has several under way: the highest ceiling
+        in hand must cover all of them, whatever order they come in. Raises AdmissionError and changes nothing.
         """
         if self.withdraw_requested_at:
             raise AdmissionError(
@@ -65,37 +68,42 @@ class ChannelAccount:
                 "a withdrawal from this channel is pending; pay from another one, or after it is finalized",
             )
         due = self.charged + self.reserved + price
-        if self.reserved and ceiling == self.charged + price:
+        if not concurrent and self.reserved and ceiling == self.charged + price:
             raise AdmissionError(ERR_CHANNEL_BUSY, "a call on this channel is under way; try again after it")
-        if ceiling < due or (ceiling > due and not self.reserved):
+        highest = max(ceiling, self.signed_ceiling)
+        if highest < due if concurrent else ceiling != due or self.reserved:
             raise AdmissionError(
                 ERR_CUMULATIVE_AMOUNT_MISMATCH,
                 f"the voucher's ceiling is {ceiling}; {self.charged} charged, {self.reserved} under way and "
                 f"{price} for this call make {due}",
             )
-        if ceiling <= self.total_claimed:
+        if highest <= self.total_claimed:
             raise AdmissionError(
                 ERR_CUMULATIVE_AMOUNT_BELOW_CLAIMED,
                 f"the voucher's ceiling is {ceiling}, and {self.total_claimed} has been claimed already",
             )
-        if ceiling > self.balance:
+        if max(ceiling, due) > self.balance:
             raise AdmissionError(
                 ERR_CUMULATIVE_EXCEEDS_BALANCE,
                 f"the voucher's ceiling is {ceiling}, the channel holds {self.balance}: deposit more",
             )
-        return replace(self, reserved=self.reserved + price)
+        admitted = replace(self, reserved=self.reserved + price)
+        if ceiling <= self.signed_ceiling:
+            return admitted
+        return replace(admitted, signed_ceiling=ceiling, signature=signature)
 
-    def charge(self, price: int, cost: int, ceiling: int, signature: bytes) -> ChannelAccount:
-        """A call admitted at `price` on this voucher was served and cost `cost`, at most `price`."""
+    def charge(self, price: int, cost: int) -> ChannelAccount:
+        """A call admitted at `price` was served and cost `cost`, at most `price`."""
         if not 0 <= cost <= price <= self.reserved:
             raise AdmissionError(
                 ERR_CHARGE_EXCEEDS_SIGNED_CUMULATIVE,
                 f"a cost of {cost} does not fit into a price of {price}, {self.reserved} reserved",
             )
-        charged = replace(self, charged=self.charged + cost, reserved=self.reserved - price)
-        if ceiling <= self.signed_ceiling:
-            return charged
-        return replace(charged, signed_ceiling=ceiling, signature=signature)
+        return replace(self, charged=self.charged + cost, reserved=self.reserved - price)
+
+    def take_back(self, cost: int) -> ChannelAccount:
+        """A charge of `cost` whose answer could not be given after all."""
+        return replace(self, charged=self.charged - cost)
 
     def release(self, price: int) -> ChannelAccount:
         """A call admitted at `price` was not served."""

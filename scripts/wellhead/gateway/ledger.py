@@ -8,7 +8,7 @@ it returns. What is reserved dies with a worker: an admission counts until it ex
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 from uuid import uuid4
@@ -85,17 +85,27 @@ _admissions = Table(
     Column("expires_at", Float, nullable=False),
 )
 
-_BOOKS = ("charged", "signed_ceiling", "signature", "balance", "total_claimed", "refund_nonce")
+_READING = "reading"
+_BOOKS = (
+    *("charged", "signed_ceiling", "signature"),
+    *("balance", "total_claimed", "refund_nonce", "withdraw_requested_at"),
+)
 
 
 class Admission(NamedTuple):
-    """A call that may be served: at most `price` on a voucher over `ceiling`."""
+    """A call that may be served, at a cost of at most `price`."""
 
     admission_id: str
     channel_id: bytes
     price: int
-    ceiling: int
-    signature: bytes
+
+
+class Change(NamedTuple):
+    """A channel's books as they are stored, None if they are not, and as they shall be."""
+
+    channel_id: bytes
+    before: ChannelAccount | None
+    after: ChannelAccount
 
 
 class Claimable(NamedTuple):
@@ -128,24 +138,26 @@ class Ledger:
     # Calls ------------------------------------------------------------------------------------------
 
     def admit(
-        self, channel_id: bytes, ceiling: int, signature: bytes, price: int, seconds: float
+        self,
+        channel_id: bytes,
+        ceiling: int,
+        signature: bytes,
+        price: int,
+        seconds: float,
+        *,
+        concurrent: bool = False,
     ) -> Admission:
         """Reserve `price` for a call that will be over in `seconds`. The signature is the caller's to have checked.
 
         Raises UnknownChannelError, or AdmissionError as the channel's rules do; then nothing has changed.
         """
         with self._locked(channel_id) as (connection, account):
-            account.admit(ceiling, price)
-            admitted = Admission(uuid4().hex, channel_id, price, ceiling, signature)
+            after = account.admit(ceiling, signature, price, concurrent=concurrent)
+            if after.signed_ceiling != account.signed_ceiling:
+                self._write(connection, channel_id, account, after)
+            admitted = Admission(uuid4().hex, channel_id, price)
             expires_at = self._clock() + seconds
-            connection.execute(
-                insert(_admissions).values(
-                    admission_id=admitted.admission_id,
-                    channel_id=channel_id,
-                    price=price,
-                    expires_at=expires_at,
-                )
-            )
+            connection.execute(insert(_admissions).values(**admitted._asdict(), expires_at=expires_at))
         return admitted
 
     def charge(self, admitted: Admission, cost: int) -> ChannelAccount:
@@ -155,7 +167,7 @@ class Ledger:
         """
         with self._locked(admitted.channel_id) as (connection, account):
             self._end(connection, admitted)
-            charged = account.charge(admitted.price, cost, admitted.ceiling, admitted.signature)
+            charged = account.charge(admitted.price, cost)
             self._write(connection, admitted.channel_id, account, charged)
         return charged
 
@@ -182,11 +194,10 @@ class Ledger:
         withdraw_requested_at: int,
     ) -> ChannelAccount:
         """Take over the chain's figures of a channel, new or known; the channel with them."""
+        fresh = ChannelAccount(config)
         with self._engine.begin() as connection:
             if connection.execute(_row(channel_id)).first() is None:
-                fresh = {**config._asdict(), "channel_id": channel_id, "withdraw_requested_at": 0}
-                books = {name: b"" if name == "signature" else 0 for name in _BOOKS}
-                connection.execute(insert(_channels).values(**fresh, **books))
+                connection.execute(insert(_channels), [_values(Change(channel_id, None, fresh), None)])
         with self._locked(channel_id) as (connection, account):
             known = account.seen(
                 balance=balance,
@@ -203,21 +214,36 @@ class Ledger:
             connection.execute(delete(_admissions).where(_admissions.c.channel_id == channel_id))
             connection.execute(delete(_channels).where(_channels.c.channel_id == channel_id))
 
+    # Whole books ------------------------------------------------------------------------------------
+
+    def store(self, changes: Sequence[Change]) -> None:
+        """Write the books of several channels at once; durable when this returns. For one who is alone on the ledger:
+        what the database holds is not looked at."""
+        with self._engine.begin() as connection:
+            for change in changes:
+                if change.before is None:
+                    connection.execute(insert(_channels), [_values(change, self._clock())])
+                else:
+                    self._write(connection, *change)
+
     # Reading ----------------------------------------------------------------------------------------
 
     def account(self, channel_id: bytes) -> ChannelAccount:
         """The channel as it stands. Raises UnknownChannelError."""
-        with self._engine.connect() as connection:
+        with self._reading() as connection:
             return self._read(connection, channel_id, _row(channel_id))
 
     def claimable(self) -> list[Claimable]:
         """Every channel with something to claim, the longest waiting first."""
         waiting = select(_channels).where(_channels.c.unclaimed_since.is_not(None))
-        with self._engine.connect() as connection:
+        with self._reading() as connection:
             rows = connection.execute(waiting.order_by(_channels.c.unclaimed_since)).all()
         return [Claimable(row.channel_id, _account(row, 0), row.unclaimed_since) for row in rows]
 
     # Inside -----------------------------------------------------------------------------------------
+
+    def _reading(self) -> Connection:
+        return self._engine.connect().execution_options(**{_READING: True})
 
     @contextmanager
     def _locked(self, channel_id: bytes) -> Iterator[tuple[Connection, ChannelAccount]]:
@@ -244,7 +270,7 @@ class Ledger:
     def _write(
         self, connection: Connection, channel_id: bytes, before: ChannelAccount, after: ChannelAccount
     ) -> None:
-        values: dict[str, Any] = {name: getattr(after, name) for name in (*_BOOKS, "withdraw_requested_at")}
+        values = {name: getattr(after, name) for name in _BOOKS}
         if after.unclaimed == 0:
             values["unclaimed_since"] = None
         elif before.unclaimed == 0 or after.total_claimed > before.total_claimed:
@@ -256,6 +282,18 @@ def _row(channel_id: bytes) -> Any:
     return select(_channels).where(_channels.c.channel_id == channel_id)
 
 
+def _values(change: Change, now: float | None) -> dict[str, Any]:
+    """The whole row of a channel that is new."""
+    books = {name: getattr(change.after, name) for name in _BOOKS}
+    since = now if change.after.unclaimed else None
+    return {
+        **change.after.config._asdict(),
+        **books,
+        "channel_id": change.channel_id,
+        "unclaimed_since": since,
+    }
+
+
 def _ended(admitted: Admission) -> Any:
     return delete(_admissions).where(_admissions.c.admission_id == admitted.admission_id)
 
@@ -264,7 +302,6 @@ def _account(row: Row[Any], reserved: int) -> ChannelAccount:
     return ChannelAccount(
         config=ChannelConfig(*(getattr(row, name) for name in ChannelConfig._fields)),
         reserved=reserved,
-        withdraw_requested_at=row.withdraw_requested_at,
         **{name: getattr(row, name) for name in _BOOKS},
     )
 
@@ -283,6 +320,6 @@ def _tune_sqlite(engine: Engine) -> None:
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
-        connection.exec_driver_sql(
-            "BEGIN IMMEDIATE"
-        )  # SQLite has no row locks: the write lock is taken first
+        # SQLite has no row locks: who will write takes the write lock first.
+        reading = connection.get_execution_options().get(_READING, False)
+        connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")

@@ -1,0 +1,109 @@
+"""The books of channels as the gateway's event loop uses them, over either kind of ledger."""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import Future
+from typing import Protocol
+
+from wellhead.chain.contracts.batch_settlement import ChannelFigures
+from wellhead.gateway.channel_book import ChannelAccount
+from wellhead.gateway.ledger import Admission, Claimable, Ledger
+from wellhead.gateway.sole_ledger import SoleLedger
+from wellhead.reference.channel import ChannelConfig
+
+
+class Books(Protocol):
+    """Admit, then charge or release. Errors are the ledgers': UnknownChannelError, AdmissionError."""
+
+    async def account(self, channel_id: bytes) -> ChannelAccount:
+        """The channel as it stands."""
+
+    async def admit(
+        self, channel_id: bytes, ceiling: int, signature: bytes, price: int, *, concurrent: bool
+    ) -> Admission:
+        """Reserve `price` for a call."""
+
+    async def charge(self, admitted: Admission, cost: int) -> ChannelAccount:
+        """The call was served; the charge is durable when this returns."""
+
+    async def release(self, admitted: Admission) -> None:
+        """The call was not served."""
+
+    async def seen(self, channel_id: bytes, config: ChannelConfig, figures: ChannelFigures) -> ChannelAccount:
+        """Take over the chain's figures."""
+
+    async def claimable(self) -> list[Claimable]:
+        """Every channel with something to claim."""
+
+
+class SoleBooks:
+    """Books in memory. Only what must be durable is waited for."""
+
+    def __init__(self, ledger: SoleLedger) -> None:
+        self._ledger = ledger
+
+    async def account(self, channel_id: bytes) -> ChannelAccount:
+        return self._ledger.account(channel_id)
+
+    async def admit(
+        self, channel_id: bytes, ceiling: int, signature: bytes, price: int, *, concurrent: bool
+    ) -> Admission:
+        return self._ledger.admit(channel_id, ceiling, signature, price, concurrent=concurrent)
+
+    async def charge(self, admitted: Admission, cost: int) -> ChannelAccount:
+        charged = self._ledger.charge(admitted, cost)
+        try:
+            await _shielded(charged.written)
+        except asyncio.CancelledError:
+            raise
+        except Exception:
+            self._ledger.take_back(admitted, cost)
+            raise
+        return charged.account
+
+    async def release(self, admitted: Admission) -> None:
+        self._ledger.release(admitted)
+
+    async def seen(self, channel_id: bytes, config: ChannelConfig, figures: ChannelFigures) -> ChannelAccount:
+        return await asyncio.to_thread(self._ledger.seen, channel_id, config, **figures._asdict())
+
+    async def claimable(self) -> list[Claimable]:
+        return await asyncio.to_thread(self._ledger.claimable)
+
+
+class SharedBooks:
+    """Books in a database that several gateways share: every step is a transaction, in a thread."""
+
+    def __init__(self, ledger: Ledger, call_seconds: float) -> None:
+        """A call is over, one way or the other, within `call_seconds`."""
+        self._ledger, self._call_seconds = ledger, call_seconds
+
+    async def account(self, channel_id: bytes) -> ChannelAccount:
+        return await asyncio.to_thread(self._ledger.account, channel_id)
+
+    async def admit(
+        self, channel_id: bytes, ceiling: int, signature: bytes, price: int, *, concurrent: bool
+    ) -> Admission:
+        return await asyncio.to_thread(
+            self._ledger.admit,
+            *(channel_id, ceiling, signature, price, self._call_seconds),
+            concurrent=concurrent,
+        )
+
+    async def charge(self, admitted: Admission, cost: int) -> ChannelAccount:
+        return await asyncio.to_thread(self._ledger.charge, admitted, cost)
+
+    async def release(self, admitted: Admission) -> None:
+        await asyncio.to_thread(self._ledger.release, admitted)
+
+    async def seen(self, channel_id: bytes, config: ChannelConfig, figures: ChannelFigures) -> ChannelAccount:
+        return await asyncio.to_thread(self._ledger.seen, channel_id, config, **figures._asdict())
+
+    async def claimable(self) -> list[Claimable]:
+        return await asyncio.to_thread(self._ledger.claimable)
+
+
+async def _shielded(written: Future[None]) -> None:
+    """Wait for `written`, which goes on if the waiting is cancelled."""
+    await asyncio.shield(asyncio.wrap_future(written))

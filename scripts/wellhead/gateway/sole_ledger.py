@@ -1,0 +1,177 @@
+"""The ledger of a gateway that is alone on its database: figures in memory, charges on disk before they count.
+
+No other process writes here, so the rules are applied to what is in memory, at the speed of memory. What changed is
+written by one thread, everything that waits in one transaction, and whoever charged waits for that. A crash forgets
+reservations, which is what they are for, and charges that nobody was told of.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from concurrent.futures import Future
+from itertools import count
+from typing import NamedTuple
+
+from wellhead.gateway.channel_book import ChannelAccount
+from wellhead.gateway.ledger import Admission, Change, Claimable, Ledger, UnknownChannelError
+from wellhead.reference.channel import ChannelConfig
+
+
+class Charged(NamedTuple):
+    """A charge in memory; durable once `written` is done, or not at all if that holds an error."""
+
+    account: ChannelAccount
+    written: Future[None]
+
+
+class SoleLedger:
+    """`Ledger`'s steps for one process, from any of its threads. Close it: what waits is written first."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        """Takes `ledger` over; nothing else may write to it."""
+        self._ledger = ledger
+        ledger.drop_admissions()
+        self._accounts: dict[bytes, ChannelAccount] = {}
+        self._stored: dict[bytes, ChannelAccount] = {}
+        self._admitted: dict[str, int] = {}
+        self._ids = count()
+        self._changed: set[bytes] = set()
+        self._unwritten: set[bytes] = set()
+        self._waiting: list[Future[None]] = []
+        self._lock = threading.Lock()
+        self._work = threading.Condition(self._lock)
+        self._closed = False
+        self._writer = threading.Thread(target=self._write_on, name="ledger", daemon=True)
+        self._writer.start()
+
+    def close(self) -> None:
+        """Write what waits, and stop."""
+        with self._work:
+            self._closed = True
+            self._work.notify()
+        self._writer.join()
+        self._ledger.close()
+
+    # Calls ------------------------------------------------------------------------------------------
+
+    def admit(
+        self, channel_id: bytes, ceiling: int, signature: bytes, price: int, *, concurrent: bool = False
+    ) -> Admission:
+        """Reserve `price`. Raises UnknownChannelError, or AdmissionError as the channel's rules do."""
+        with self._lock:
+            account = self._account(channel_id)
+            self._accounts[channel_id] = account.admit(ceiling, signature, price, concurrent=concurrent)
+            admitted = Admission(str(next(self._ids)), channel_id, price)
+            self._admitted[admitted.admission_id] = price
+        return admitted
+
+    def charge(self, admitted: Admission, cost: int) -> Charged:
+        """The call was served and cost `cost`. Raises UnknownChannelError for one that has ended already."""
+        written: Future[None] = Future()
+        with self._work:
+            self._end(admitted)
+            account = self._account(admitted.channel_id).charge(admitted.price, cost)
+            self._keep(admitted.channel_id, account, written)
+        return Charged(account, written)
+
+    def take_back(self, admitted: Admission, cost: int) -> None:
+        """A charge that could not be written, and whose answer is not given therefore."""
+        with self._work:
+            account = self._account(admitted.channel_id)
+            self._accounts[admitted.channel_id] = account.take_back(cost)
+            self._unwritten.add(admitted.channel_id)
+
+    def release(self, admitted: Admission) -> None:
+        """The call was not served. Harmless if it has ended already."""
+        with self._lock:
+            if self._admitted.pop(admitted.admission_id, None) is not None:
+                account = self._account(admitted.channel_id)
+                self._accounts[admitted.channel_id] = account.release(admitted.price)
+
+    # The chain --------------------------------------------------------------------------------------
+
+    def seen(
+        self,
+        channel_id: bytes,
+        config: ChannelConfig,
+        *,
+        balance: int,
+        total_claimed: int,
+        refund_nonce: int,
+        withdraw_requested_at: int,
+    ) -> ChannelAccount:
+        """Take over the chain's figures of a channel, new or known; durable when this returns."""
+        written: Future[None] = Future()
+        with self._work:
+            try:
+                account = self._account(channel_id)
+            except UnknownChannelError:
+                account = ChannelAccount(config)
+            known = account.seen(
+                balance=balance,
+                total_claimed=total_claimed,
+                refund_nonce=refund_nonce,
+                withdraw_requested_at=withdraw_requested_at,
+            )
+            self._keep(channel_id, known, written)
+        written.result()
+        return known
+
+    # Reading ----------------------------------------------------------------------------------------
+
+    def account(self, channel_id: bytes) -> ChannelAccount:
+        """The channel as it stands. Raises UnknownChannelError."""
+        with self._lock:
+            return self._account(channel_id)
+
+    def claimable(self) -> list[Claimable]:
+        """Every channel with something to claim, as it is on disk: what is not durable is not claimed."""
+        return self._ledger.claimable()
+
+    # Inside: the lock is held -----------------------------------------------------------------------
+
+    def _account(self, channel_id: bytes) -> ChannelAccount:
+        known = self._accounts.get(channel_id)
+        if known is None:
+            known = self._ledger.account(channel_id)
+            self._accounts[channel_id] = self._stored[channel_id] = known
+        return known
+
+    def _end(self, admitted: Admission) -> None:
+        if self._admitted.pop(admitted.admission_id, None) is None:
+            raise UnknownChannelError(f"admission {admitted.admission_id} was charged or released")
+
+    def _keep(self, channel_id: bytes, account: ChannelAccount, written: Future[None]) -> None:
+        self._accounts[channel_id] = account
+        self._changed.add(channel_id)
+        self._waiting.append(written)
+        self._work.notify()
+
+    # The writer -------------------------------------------------------------------------------------
+
+    def _write_on(self) -> None:
+        while True:
+            with self._work:
+                self._work.wait_for(lambda: self._changed or self._closed)
+                if not self._changed:
+                    return
+                due = self._changed | self._unwritten
+                after = {channel_id: self._accounts[channel_id] for channel_id in due}
+                waiting = self._waiting
+                self._changed, self._unwritten, self._waiting = set(), set(), []
+            self._write(after, waiting)
+
+    def _write(self, after: Mapping[bytes, ChannelAccount], waiting: list[Future[None]]) -> None:
+        changes = [Change(channel_id, self._stored.get(channel_id), new) for channel_id, new in after.items()]
+        try:
+            self._ledger.store(changes)
+        except Exception as error:  # whatever the disk says goes to everyone who waits for it
+            with self._lock:
+                self._unwritten |= after.keys()  # tried again with the next change
+            for future in waiting:
+                future.set_exception(error)
+            return
+        self._stored.update(after)
+        for future in waiting:
+            future.set_result(None)
