@@ -5,11 +5,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from web3.types import TxParams, TxReceipt
+from web3.types import RPCEndpoint, TxParams, TxReceipt
 
 from wellhead.chain import keys, local
+from wellhead.chain.contracts.settle_router import SettleRouter
 from wellhead.chain.transact import Sender
-from wellhead.deploy import manifest
+from wellhead.deploy import canonical, manifest
+from wellhead.deploy.canonical import SETTLEMENT
 from wellhead.deploy.deployer import deploy_all
 from wellhead.deploy.local import FUNDING_USD6, deploy_local
 from wellhead.deploy.parameters import Parameters, local_parameters
@@ -41,6 +43,8 @@ def test_a_second_run_finds_everything_done(owner: Sender, tmp_path: Path) -> No
     for deployed in first.manifest.contracts.values():
         assert owner.w3.eth.get_code(deployed.address)  # type: ignore[arg-type]
     sent = owner.w3.eth.get_transaction_count(owner.address)
+    router = SettleRouter(owner.w3, first.manifest.address("SettleRouter"))
+    assert router.settlement() == SETTLEMENT.address
     second = deploy_all(owner, parameters, tmp_path)
     assert second.placed == []
     assert second.configured == []
@@ -78,6 +82,32 @@ def test_an_interrupted_run_resumes_with_the_same_addresses(
     assert outcome.manifest == kept
     assert len(outcome.placed) + len(outcome.configured) > 0
     assert deploy_all(anvil_owner, kept.parameters, tmp_path).placed == []
+
+
+def test_a_deployment_of_before_the_router_gets_it(anvil_owner: Sender, tmp_path: Path) -> None:
+    parameters = _parameters(anvil_owner)
+    before = _Interrupting(anvil_owner.w3, anvil_owner.account)
+    before.left = 5  # everything but the router
+    with pytest.raises(_PowerCutError):
+        deploy_all(before, parameters, tmp_path)
+    path = manifest.manifest_path(local.CHAIN_ID, tmp_path)
+    content = json.loads(path.read_text())
+    del content["contracts"]["SettleRouter"]
+    path.write_text(json.dumps(content))
+    outcome = deploy_all(anvil_owner, parameters, tmp_path)
+    assert outcome.placed == ["SettleRouter"]
+    assert manifest.require(local.CHAIN_ID, tmp_path).address("SettleRouter")
+
+
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_a_live_network_without_x402s_contracts_is_refused(
+    anvil_owner: Sender, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dry_run: bool
+) -> None:
+    monkeypatch.setattr(canonical, "is_local", lambda _: False)
+    with pytest.raises(Refused, match=f"chain 31337 lacks BatchSettlement at {SETTLEMENT.address}"):
+        deploy_all(anvil_owner, _parameters(anvil_owner), tmp_path, dry_run=dry_run)
+    assert anvil_owner.w3.eth.get_transaction_count(anvil_owner.address) == 0
+    assert manifest.read(local.CHAIN_ID, tmp_path) is None
 
 
 def test_a_dry_run_sends_and_writes_nothing(anvil_owner: Sender, tmp_path: Path) -> None:

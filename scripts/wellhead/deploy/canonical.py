@@ -32,15 +32,21 @@ ALL = (SETTLEMENT, COLLECTOR, MULTICALL)
 
 
 def ensure_canonical(w3: Web3) -> list[str]:
-    """Put code at every canonical address that has none; the contracts placed. Raises Refused on a live network
-    that lacks one: there nobody can put it."""
+    """Put code at every canonical address that has none; the contracts placed. Raises Refused as
+    `missing_canonical` does."""
+    missing = missing_canonical(w3)
+    for canonical in missing:
+        _set_code(w3, canonical)
+    return [canonical.contract for canonical in missing]
+
+
+def missing_canonical(w3: Web3) -> list[Canonical]:
+    """The canonical addresses without code. Raises Refused if a live network has such: there nobody can put it."""
     missing = [canonical for canonical in ALL if not w3.eth.get_code(canonical.address)]
     if missing and not is_local(w3):
         names = ", ".join(f"{canonical.contract} at {canonical.address}" for canonical in missing)
         raise Refused(f"chain {w3.eth.chain_id} lacks {names}: x402's batch settlement is not deployed there")
-    for canonical in missing:
-        _set_code(w3, canonical)
-    return [canonical.contract for canonical in missing]
+    return missing
 
 
 def _set_code(w3: Web3, canonical: Canonical) -> None:

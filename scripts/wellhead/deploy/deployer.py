@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from wellhead.chain.transact import Sender
 from wellhead.deploy import manifest
+from wellhead.deploy.canonical import ensure_canonical, missing_canonical
 from wellhead.deploy.configuration import steps
 from wellhead.deploy.parameters import Parameters
 from wellhead.deploy.placement import ensure_proxy, is_placed, place
@@ -28,7 +29,9 @@ def deploy_all(sender: Sender, parameters: Parameters, folder: Path, *, dry_run:
     """Deploy and configure everything that is missing. Idempotent.
 
     The manifest is written before the first transaction, so an interrupted run resumes with the same
-    parameters and so the same addresses. Raises Refused when the manifest's code differs from this build.
+    parameters and so the same addresses. x402's canonical contracts, over which the router is built, are put on a
+    local chain that lacks them. Raises Refused when a live network does, or when the manifest's code differs from
+    this build.
     """
     w3 = sender.w3
     plan = Plan(parameters)
@@ -42,10 +45,12 @@ def deploy_all(sender: Sender, parameters: Parameters, folder: Path, *, dry_run:
         },
     )
     refuse_other_code(manifest.read(chain_id, folder), wanted)
+    missing_canonical(w3)  # refuses while nothing is written or sent
     missing = [placed for placed in plan.placements if not is_placed(w3, placed)]
     if dry_run:
         return Outcome(wanted, [placed.name for placed in missing], [], [])
     manifest.write(wanted, folder)
+    ensure_canonical(w3)
     ensure_proxy(sender)
     for placed in missing:
         place(sender, placed)

@@ -9,7 +9,6 @@ from wellhead.chain.contracts.usd import MockUsd
 from wellhead.chain.local import chain_time
 from wellhead.chain.transact import Sender
 from wellhead.deploy import manifest
-from wellhead.deploy.canonical import ensure_canonical
 from wellhead.deploy.deployer import deploy_all
 from wellhead.deploy.parameters import local_parameters
 
@@ -25,7 +24,6 @@ def deploy_local(owner: Sender, folder: Path) -> manifest.Manifest:
         known = None
     parameters = known.parameters if known is not None else local_parameters(chain_time(w3))
     deployed = deploy_all(owner, parameters, folder).manifest
-    ensure_canonical(w3)
     _fund(owner, MockUsd(w3, deployed.usd))
     return deployed
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from wellhead.chain.artifacts import load
+from wellhead.deploy.canonical import SETTLEMENT
 from wellhead.deploy.parameters import Parameters
 from wellhead.deploy.placement import Placement, placement
 from wellhead.reference.quorum import ascending
@@ -34,6 +35,7 @@ class Plan:
             "NodeShareFactory", p.owner, registry, usd, p.enforcer, p.treasury, p.protocol_cut_bps
         )
         self._add("Offering", p.owner, p.guardian, registry, factory, oracle)
+        self._add("SettleRouter", SETTLEMENT.address)
 
     def _add(self, contract: str, *arguments: Any) -> str:
         added = placement(load(contract), list(arguments), SALT)
