@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from web3.types import RPCEndpoint, TxParams, TxReceipt
+from web3.types import TxParams, TxReceipt
 
 from wellhead.chain import keys, local
 from wellhead.chain.contracts.settle_router import SettleRouter
