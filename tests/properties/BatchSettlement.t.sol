@@ -3,85 +3,65 @@ pragma solidity ^0.8.28;
 
 import {PlainUSD} from "../../contracts/bench/PlainUSD.sol";
 import {IBatchSettlement} from "../../contracts/interfaces/IBatchSettlement.sol";
-import {Property} from "./Property.sol";
+import {HistoryProperty} from "./Property.sol";
 import {SettlementHandler} from "./SettlementHandler.sol";
+
+/// @notice Adds to the handler what the invariants ask of the settlement.
+contract SettlementWitness is SettlementHandler {
+    /// 5. A ghost's claims only rise, and never above a ceiling that was signed.
+    function checkChannels() external view {
+        for (uint256 i; i < CHANNELS; ++i) {
+            Ghost memory seen = ghosts[i];
+            (uint128 balance, uint128 claimed) = settlement.channels(id[i]);
+            equal(balance, seen.deposited - seen.givenBack, "channel's balance");
+            equal(claimed, seen.claimed, "channel's claims");
+            atMost(claimed, balance, "claimed out of the balance");
+            atMost(claimed, seen.highestCeiling, "claimed up to a ceiling");
+            (uint128 asked, uint40 askedAt) = settlement.pendingWithdrawals(id[i]);
+            equal(asked, seen.asked, "withdrawal");
+            equal(askedAt, seen.askedAt, "withdrawal's time");
+        }
+    }
+
+    /// Receivers are owed what was claimed; and 1, of each dollar exactly what is unclaimed, claimed and unsettled, and
+    /// given for nothing.
+    function checkMoney() external view {
+        for (uint256 token; token < 2; ++token) {
+            PlainUSD usd = PlainUSD(tokens[token]);
+            uint256[PARTIES] memory claimed;
+            uint256 owed = donated[token];
+            for (uint256 i = token; i < CHANNELS; i += 2) {
+                claimed[i % PARTIES] += ghosts[i].claimed;
+                owed += _available(i);
+            }
+            for (uint256 who; who < PARTIES; ++who) {
+                (uint128 total, uint128 settled) = settlement.receivers(_receiver(who), address(usd));
+                equal(total, claimed[who], "claimed for the receiver");
+                equal(settled, usd.balanceOf(_receiver(who)), "settled to the receiver");
+                owed += total - settled;
+            }
+            equal(usd.balanceOf(address(settlement)), owed, "balance");
+        }
+    }
+}
 
 /// @notice Invariants 1, 5 and 8 of the design over random histories of eight channels. 8 is asserted by the handler around
 /// every step, and at the end by everyone leaving.
-contract BatchSettlementInvariants is Property {
-    SettlementHandler private handler;
+contract BatchSettlementInvariants is HistoryProperty {
+    SettlementWitness private handler;
     IBatchSettlement private settlement;
 
     function setUp() public {
-        handler = new SettlementHandler();
+        handler = new SettlementWitness();
         settlement = handler.settlement();
-    }
-
-    function targetContracts() public view returns (address[] memory targets) {
-        targets = new address[](1);
-        targets[0] = address(handler);
-    }
-
-    /// @dev Every step of the handler, but not the end of the history.
-    function excludeSelectors() external view returns (FuzzSelector[] memory excluded) {
-        excluded = new FuzzSelector[](1);
-        excluded[0].addr = address(handler);
-        excluded[0].selectors = new bytes4[](1);
-        excluded[0].selectors[0] = SettlementHandler.everyoneLeaves.selector;
+        _play(address(handler));
+        _leaveOut(SettlementHandler.everyoneLeaves.selector);
     }
 
     /// @dev One campaign for all: forge plays a history anew for every invariant function.
     function invariant_channels() public view {
-        solvency();
-        channelsAreAsTheirGhosts();
-        receiversAreOwedWhatWasClaimed();
-    }
-
-    /// 1. Of each dollar exactly what is unclaimed, claimed and unsettled, and given for nothing.
-    function solvency() private view {
-        for (uint256 token; token < 2; ++token) {
-            uint256 owed = handler.donated(token);
-            for (uint256 i = token; i < handler.CHANNELS(); i += 2) {
-                (uint128 balance, uint128 claimed) = settlement.channels(handler.id(i));
-                owed += balance - claimed;
-            }
-            for (uint256 i; i < handler.PARTIES(); ++i) {
-                (uint128 total, uint128 settled) =
-                    settlement.receivers(handler.receiver(i), handler.tokens(token));
-                owed += total - settled;
-            }
-            equal(PlainUSD(handler.tokens(token)).balanceOf(address(settlement)), owed, "balance");
-        }
-    }
-
-    /// 5. A ghost's claims only rise, and never above a ceiling that was signed.
-    function channelsAreAsTheirGhosts() private view {
-        for (uint256 i; i < handler.CHANNELS(); ++i) {
-            SettlementHandler.Ghost memory ghost = handler.ghost(i);
-            (uint128 balance, uint128 claimed) = settlement.channels(handler.id(i));
-            equal(balance, ghost.deposited - ghost.givenBack, "channel's balance");
-            equal(claimed, ghost.claimed, "channel's claims");
-            atMost(claimed, balance, "claimed out of the balance");
-            atMost(claimed, ghost.highestCeiling, "claimed up to a ceiling");
-            (uint128 asked, uint40 askedAt) = settlement.pendingWithdrawals(handler.id(i));
-            equal(asked, ghost.asked, "withdrawal");
-            equal(askedAt, ghost.askedAt, "withdrawal's time");
-        }
-    }
-
-    function receiversAreOwedWhatWasClaimed() private view {
-        for (uint256 token; token < 2; ++token) {
-            for (uint256 who; who < handler.PARTIES(); ++who) {
-                uint256 claimed;
-                for (uint256 i = token; i < handler.CHANNELS(); i += 2) {
-                    if (i % handler.PARTIES() == who) claimed += handler.ghost(i).claimed;
-                }
-                address account = handler.receiver(who);
-                (uint128 total, uint128 settled) = settlement.receivers(account, handler.tokens(token));
-                equal(total, claimed, "claimed for the receiver");
-                equal(settled, PlainUSD(handler.tokens(token)).balanceOf(account), "settled to the receiver");
-            }
-        }
+        handler.checkChannels();
+        handler.checkMoney();
     }
 
     /// 8. All that is left is what was given for nothing.
@@ -118,9 +98,9 @@ contract BatchSettlementInvariants is Property {
             handler.finalize(i);
             handler.settle(i / 2, i);
         }
-        atLeast(handler.ghost(1).givenBack, 1, "withdrawn");
-        equal(handler.ghost(4).givenBack, 0, "blacklisted");
-        atLeast(handler.ghost(0).givenBack, 100, "refunded");
+        atLeast(handler.givenBack(1), 1, "withdrawn");
+        equal(handler.givenBack(4), 0, "blacklisted");
+        atLeast(handler.givenBack(0), 100, "refunded");
         invariant_channels();
         afterInvariant();
     }

@@ -5,7 +5,7 @@ import {PlainUSD} from "../../contracts/bench/PlainUSD.sol";
 import {INodeRegistry} from "../../contracts/interfaces/INodeRegistry.sol";
 import {NodeRegistry} from "../../contracts/nodes/NodeRegistry.sol";
 import {GpuClass, NodeId} from "../../contracts/types/NodeTypes.sol";
-import {Property} from "./Property.sol";
+import {HistoryProperty, Property} from "./Property.sol";
 
 /// @notice Operators, markets and a guardian on one registry. Most calls are tried blindly, from anyone; what
 /// succeeds is checked against the promise.
@@ -236,16 +236,12 @@ contract NodeRegistryHandler is Property {
     }
 }
 
-contract NodeRegistryInvariants is Property {
+contract NodeRegistryInvariants is HistoryProperty {
     NodeRegistryHandler private handler;
 
     function setUp() public {
         handler = new NodeRegistryHandler();
-    }
-
-    function targetContracts() public view returns (address[] memory targets) {
-        targets = new address[](1);
-        targets[0] = address(handler);
+        _play(address(handler));
     }
 
     /// @dev One campaign for all: forge plays a history anew for every invariant function.

@@ -4,30 +4,19 @@ pragma solidity ^0.8.28;
 import {NodeShare} from "../../contracts/tokens/NodeShare.sol";
 import {ReservoirState} from "../../contracts/types/ShareTypes.sol";
 import {NodeShareHandler} from "./NodeShareHandler.sol";
-import {Property} from "./Property.sol";
+import {HistoryProperty} from "./Property.sol";
 
 /// @notice Invariants 1, 2, 3, 4, 8 and 10 of the design over random histories of a live share.
 /// 3, 4 and 10 are asserted by the handler around every step.
-abstract contract NodeShareInvariants is Property {
+abstract contract NodeShareInvariants is HistoryProperty {
     NodeShareHandler internal handler;
     NodeShare internal share;
 
-    function _play(NodeShareHandler handler_) internal {
+    function _start(NodeShareHandler handler_) internal {
         handler = handler_;
         share = handler.share();
-    }
-
-    /// @dev Every step of the handler, but not the end of the history.
-    function excludeSelectors() external view returns (FuzzSelector[] memory excluded) {
-        excluded = new FuzzSelector[](1);
-        excluded[0].addr = address(handler);
-        excluded[0].selectors = new bytes4[](1);
-        excluded[0].selectors[0] = NodeShareHandler.everyoneLeaves.selector;
-    }
-
-    function targetContracts() external view returns (address[] memory targets) {
-        targets = new address[](1);
-        targets[0] = address(handler);
+        _play(address(handler));
+        _leaveOut(NodeShareHandler.everyoneLeaves.selector);
     }
 
     /// @dev One campaign for all: forge plays a history anew for every invariant function.
@@ -84,20 +73,20 @@ abstract contract NodeShareInvariants is Property {
 /// @notice A thousand shares, a day's tau.
 contract NodeShareUsualInvariants is NodeShareInvariants {
     function setUp() public {
-        _play(new NodeShareHandler(1 days, 1_000, 200e6, 1e15));
+        _start(new NodeShareHandler(1 days, 1_000, 200e6, 1e15));
     }
 }
 
 /// @notice One share: fortunes reach the bounds of the index, and burns leave a handful of units.
 contract NodeShareTinyInvariants is NodeShareInvariants {
     function setUp() public {
-        _play(new NodeShareHandler(1 hours, 0, 0.2e6, 1e15));
+        _start(new NodeShareHandler(1 hours, 0, 0.2e6, 1e15));
     }
 }
 
 /// @notice The largest supply and tau: fortunes reach the bound of what is accounted for.
 contract NodeShareVastInvariants is NodeShareInvariants {
     function setUp() public {
-        _play(new NodeShareHandler(90 days, 8_999, uint64(1 << 48) / 5, 1e24));
+        _start(new NodeShareHandler(90 days, 8_999, uint64(1 << 48) / 5, 1e24));
     }
 }

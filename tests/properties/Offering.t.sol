@@ -5,27 +5,16 @@ import {IOffering} from "../../contracts/interfaces/IOffering.sol";
 import {SaleTerms} from "../../contracts/libraries/SaleTerms.sol";
 import {NodeId} from "../../contracts/types/NodeTypes.sol";
 import {OfferingHandler} from "./OfferingHandler.sol";
-import {Property} from "./Property.sol";
+import {HistoryProperty} from "./Property.sol";
 
 /// @notice Invariants 1, 8 and 9 over three sales, real shares and registry, and an honest oracle's stand-in.
-contract OfferingInvariants is Property {
+contract OfferingInvariants is HistoryProperty {
     OfferingHandler private handler;
 
     function setUp() public {
         handler = new OfferingHandler();
-    }
-
-    function targetContracts() public view returns (address[] memory targets) {
-        targets = new address[](1);
-        targets[0] = address(handler);
-    }
-
-    /// @dev Every step of the handler, but not the end of the history.
-    function excludeSelectors() external view returns (FuzzSelector[] memory excluded) {
-        excluded = new FuzzSelector[](1);
-        excluded[0].addr = address(handler);
-        excluded[0].selectors = new bytes4[](1);
-        excluded[0].selectors[0] = OfferingHandler.settleAll.selector;
+        _play(address(handler));
+        _leaveOut(OfferingHandler.settleAll.selector);
     }
 
     /// @dev One campaign for all: forge plays a history anew for every invariant function.

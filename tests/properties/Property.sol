@@ -9,12 +9,6 @@ abstract contract Property {
 
     error Property_Broken(string what, uint256 left, uint256 right);
 
-    /// A forge convention: which functions of a target are no steps of a random history.
-    struct FuzzSelector {
-        address addr;
-        bytes4[] selectors;
-    }
-
     /// @dev Deploys `name` as it ships: properties are compiled by faster settings, contracts by the product's.
     function shipped(string memory name, bytes memory arguments) internal returns (address) {
         return vm.deployCode(string.concat("build/forge/out/", name, ".sol/", name, ".json"), arguments);
@@ -41,5 +35,35 @@ abstract contract Property {
 
     function atLeast(uint256 left, uint256 right, string memory what) internal pure {
         if (left < right) revert Property_Broken(what, left, right);
+    }
+}
+
+/// @notice Base of invariants over random histories. The steps are all functions of one handler but those left out.
+abstract contract HistoryProperty is Property {
+    /// A forge convention: functions of a target.
+    struct FuzzSelector {
+        address addr;
+        bytes4[] selectors;
+    }
+
+    address private _handler;
+    bytes4[] private _leftOut;
+
+    function _play(address handler) internal {
+        _handler = handler;
+    }
+
+    function _leaveOut(bytes4 function_) internal {
+        _leftOut.push(function_);
+    }
+
+    function targetContracts() external view returns (address[] memory targets) {
+        targets = new address[](1);
+        targets[0] = _handler;
+    }
+
+    function excludeSelectors() external view returns (FuzzSelector[] memory excluded) {
+        excluded = new FuzzSelector[](1);
+        excluded[0] = FuzzSelector(_handler, _leftOut);
     }
 }

@@ -20,13 +20,20 @@ abstract contract SettlementCast is Property {
     address[2] public tokens;
     NestingCollector public collector;
     address private wallet;
+    // Deriving an address from its key is the dearest thing here: once each.
     address private authorizer = vm.addr(AUTHORIZER_KEY);
+    address private person = vm.addr(_key(0));
+    address private personsOther = vm.addr(_key(3));
+    bytes32[CHANNELS] public id;
 
     constructor() {
         settlement = IBatchSettlement(shipped("BatchSettlement", ""));
         tokens = [address(new BlacklistingDollar()), address(new ReentrantDollar())];
         collector = new NestingCollector();
         wallet = address(new SmartWallet(vm.addr(_key(1))));
+        for (uint256 i; i < CHANNELS; ++i) {
+            id[i] = settlement.getChannelId(config(i));
+        }
     }
 
     function config(uint256 channel) public view returns (ChannelConfig memory) {
@@ -34,7 +41,7 @@ abstract contract SettlementCast is Property {
         bool hostile = _honest(channel) != channel;
         return ChannelConfig({
             payer: payer(channel),
-            payerAuthorizer: kind == 0 ? payer(channel) : kind == 3 ? vm.addr(_key(3)) : address(0),
+            payerAuthorizer: kind == 0 ? payer(channel) : kind == 3 ? personsOther : address(0),
             receiver: receiver(channel),
             receiverAuthorizer: hostile ? address(collector) : authorizer,
             token: tokens[channel % 2],
@@ -43,14 +50,10 @@ abstract contract SettlementCast is Property {
         });
     }
 
-    function id(uint256 channel) public view returns (bytes32) {
-        return settlement.getChannelId(config(channel));
-    }
-
     /// Of channels 0 and 4 a person, of 1 and 5 the wallet, of 2 and 6 the collector, of 3 and 7 the person by another key.
     function payer(uint256 channel) public view returns (address) {
         uint256 kind = channel % 4;
-        return kind == 1 ? wallet : kind == 2 ? address(collector) : vm.addr(_key(0));
+        return kind == 1 ? wallet : kind == 2 ? address(collector) : person;
     }
 
     function receiver(uint256 channel) public view returns (address) {
@@ -68,7 +71,7 @@ abstract contract SettlementCast is Property {
     }
 
     function _voucher(uint256 channel, uint128 ceiling, uint256 key) internal view returns (bytes memory) {
-        bytes memory signature = _sign(key, settlement.getVoucherDigest(id(channel), ceiling));
+        bytes memory signature = _sign(key, settlement.getVoucherDigest(id[channel], ceiling));
         if (payer(channel) == wallet) return bytes.concat(hex"77", signature);
         return signature;
     }

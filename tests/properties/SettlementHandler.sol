@@ -20,7 +20,7 @@ contract SettlementHandler is SettlementCast {
         uint256 askedAt;
     }
 
-    mapping(uint256 channel => Ghost) private _ghosts;
+    mapping(uint256 channel => Ghost) internal ghosts;
     mapping(uint256 token => uint256) public donated;
     /// Claims that went through once, to be played again.
     VoucherClaim[] private _played;
@@ -40,7 +40,7 @@ contract SettlementHandler is SettlementCast {
         amount = bound(amount, 1, MOST);
         collector.set(amount, 0, address(0), "");
         settlement.deposit(config(channel), uint128(amount), address(collector), "");
-        _ghosts[channel].deposited += amount;
+        ghosts[channel].deposited += amount;
     }
 
     /// @dev The collector, which is payer and receiver side of some channels, comes back while it should collect: nothing that
@@ -56,7 +56,7 @@ contract SettlementHandler is SettlementCast {
         try settlement.deposit(config(channel), uint128(amount), address(collector), "") {
             holds(!collector.cameBack(), "came back into a deposit");
             equal(brings, amount, "deposited without the money");
-            _ghosts[channel].deposited += amount;
+            ghosts[channel].deposited += amount;
         } catch {
             holds(brings != amount, "an honest deposit refused");
         }
@@ -120,11 +120,11 @@ contract SettlementHandler is SettlementCast {
     /// @dev Every claim that must not go through, by who may claim.
     function overclaim(uint256 channel, uint256 by) external timed {
         channel = _honest(channel % CHANNELS);
-        (uint128 balance,) = settlement.channels(id(channel));
+        (uint128 balance,) = settlement.channels(id[channel]);
         VoucherClaim memory row = _row(channel, balance, 0);
-        if (_ghosts[channel].claimed < balance) {
+        if (ghosts[channel].claimed < balance) {
             row.voucher.maxClaimableAmount =
-                balance - uint128(bound(by, 1, balance - _ghosts[channel].claimed));
+                balance - uint128(bound(by, 1, balance - ghosts[channel].claimed));
             row.signature = _voucher(channel, row.voucher.maxClaimableAmount, _signer(channel));
             _refusedClaim(channel, row, "above the ceiling");
             row.voucher.maxClaimableAmount = balance;
@@ -155,12 +155,12 @@ contract SettlementHandler is SettlementCast {
     function refund(uint256 channel, uint256 amount, bool signed) external timed {
         channel %= CHANNELS;
         amount = bound(amount, 1, MOST);
-        Ghost storage ghost_ = _ghosts[channel];
+        Ghost storage ghost_ = ghosts[channel];
         uint256 due = _min(amount, _available(channel));
         bytes memory call_ = abi.encodeCall(settlement.refund, (config(channel), uint128(amount)));
         if (signed && _honest(channel) == channel) {
-            uint256 nonce = settlement.refundNonce(id(channel));
-            bytes32 digest = settlement.getRefundDigest(id(channel), nonce, uint128(amount));
+            uint256 nonce = settlement.refundNonce(id[channel]);
+            bytes32 digest = settlement.getRefundDigest(id[channel], nonce, uint128(amount));
             call_ = abi.encodeCall(
                 settlement.refundWithSignature,
                 (config(channel), uint128(amount), nonce, _sign(AUTHORIZER_KEY, digest))
@@ -173,16 +173,16 @@ contract SettlementHandler is SettlementCast {
 
     function initiate(uint256 channel, uint256 amount) public timed {
         channel %= CHANNELS;
-        if (_ghosts[channel].askedAt != 0 || _available(channel) == 0) return;
+        if (ghosts[channel].askedAt != 0 || _available(channel) == 0) return;
         amount = bound(amount, 1, _available(channel));
         vm.prank(payer(channel));
         settlement.initiateWithdraw(config(channel), uint128(amount));
-        (_ghosts[channel].asked, _ghosts[channel].askedAt) = (amount, _now);
+        (ghosts[channel].asked, ghosts[channel].askedAt) = (amount, _now);
     }
 
     function finalize(uint256 channel) public timed {
         channel %= CHANNELS;
-        Ghost storage ghost_ = _ghosts[channel];
+        Ghost storage ghost_ = ghosts[channel];
         if (ghost_.askedAt == 0 || _now < ghost_.askedAt + DELAY) return;
         uint256 due = _min(ghost_.asked, _available(channel));
         bytes memory call_ = abi.encodeCall(settlement.finalizeWithdraw, (config(channel)));
@@ -203,7 +203,7 @@ contract SettlementHandler is SettlementCast {
         holds(done != blocked, "paid back unless blacklisted");
         if (!done) return false;
         equal(usd.balanceOf(to) - before, due, "paid back");
-        _ghosts[channel].givenBack += due;
+        ghosts[channel].givenBack += due;
     }
 
     /* THE WORLD */
@@ -236,8 +236,8 @@ contract SettlementHandler is SettlementCast {
         channel = _honest(channel % CHANNELS);
         ChannelConfig memory config_ = config(channel);
         address stranger = address(uint160(0xBAD + who % 3));
-        uint256 nonce = settlement.refundNonce(id(channel));
-        bytes memory old = _sign(AUTHORIZER_KEY, settlement.getRefundDigest(id(channel), nonce + 1, 1));
+        uint256 nonce = settlement.refundNonce(id[channel]);
+        bytes memory old = _sign(AUTHORIZER_KEY, settlement.getRefundDigest(id[channel], nonce + 1, 1));
         VoucherClaim[] memory rows = new VoucherClaim[](1);
         rows[0] = _row(channel, type(uint128).max, 0);
         bytes memory forged = _sign(_key(0), settlement.getClaimBatchDigest(rows));
@@ -281,8 +281,8 @@ contract SettlementHandler is SettlementCast {
 
     /* READING */
 
-    function ghost(uint256 channel) external view returns (Ghost memory) {
-        return _ghosts[channel];
+    function givenBack(uint256 channel) external view returns (uint256) {
+        return ghosts[channel].givenBack;
     }
 
     /* INTERNAL */
@@ -292,7 +292,7 @@ contract SettlementHandler is SettlementCast {
         view
         returns (VoucherClaim memory row)
     {
-        (uint128 balance,) = settlement.channels(id(channel));
+        (uint128 balance,) = settlement.channels(id[channel]);
         total = bound(total, 0, balance);
         uint128 ceiling = uint128(total + bound(above, 0, MOST));
         row = VoucherClaim(
@@ -301,7 +301,7 @@ contract SettlementHandler is SettlementCast {
     }
 
     function _count(uint256 channel, VoucherClaim memory row) private {
-        Ghost storage ghost_ = _ghosts[channel];
+        Ghost storage ghost_ = ghosts[channel];
         if (row.voucher.maxClaimableAmount > ghost_.highestCeiling) {
             ghost_.highestCeiling = row.voucher.maxClaimableAmount;
         }
@@ -309,8 +309,8 @@ contract SettlementHandler is SettlementCast {
         if (_played.length < 16) _played.push(row);
     }
 
-    function _available(uint256 channel) private view returns (uint256) {
-        Ghost storage ghost_ = _ghosts[channel];
+    function _available(uint256 channel) internal view returns (uint256) {
+        Ghost storage ghost_ = ghosts[channel];
         return ghost_.deposited - ghost_.givenBack - ghost_.claimed;
     }
 

@@ -5,7 +5,7 @@ import {NodeRecords} from "../../contracts/libraries/NodeRecords.sol";
 import {NodeId} from "../../contracts/types/NodeTypes.sol";
 import {NodeRecord, PackedRecord} from "../../contracts/types/NodeRecord.sol";
 import {OracleHandler} from "./OracleHandler.sol";
-import {Property} from "./Property.sol";
+import {HistoryProperty} from "./Property.sol";
 
 /// @notice Adds to the handler what the invariants ask of the model.
 contract OracleWitness is OracleHandler {
@@ -69,25 +69,14 @@ contract OracleWitness is OracleHandler {
 
 /// @notice Invariant 6: over unvetoed rounds windows of a node never overlap, counters are monotone, up <= covered,
 /// busy <= up * GPUs. No k - 1 signatures and no record outside the leaf set ever pass.
-contract TelemetryOracleInvariants is Property {
+contract TelemetryOracleInvariants is HistoryProperty {
     OracleWitness private witness;
 
     function setUp() public {
         witness = new OracleWitness();
-    }
-
-    /// The checks are no actions.
-    function excludeSelectors() external view returns (FuzzSelector[] memory excluded) {
-        excluded = new FuzzSelector[](1);
-        excluded[0].addr = address(witness);
-        excluded[0].selectors = new bytes4[](2);
-        excluded[0].selectors[0] = OracleWitness.checkProofs.selector;
-        excluded[0].selectors[1] = OracleWitness.checkRounds.selector;
-    }
-
-    function targetContracts() external view returns (address[] memory targets) {
-        targets = new address[](1);
-        targets[0] = address(witness);
+        _play(address(witness));
+        _leaveOut(OracleWitness.checkProofs.selector);
+        _leaveOut(OracleWitness.checkRounds.selector);
     }
 
     function invariant_6_ProofsAreOfFinalUnvetoedRoundsAndReadAsOneHistory() external {
