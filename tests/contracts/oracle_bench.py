@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from copy import copy
 from typing import Any
 
 from eth_account.signers.local import LocalAccount
@@ -51,6 +52,14 @@ class OracleBench:
         }
         assert changes.keys() <= plan.keys()
         return tuple((plan | changes).values())
+
+    def elsewhere(self, deploy: Any, genesis: int | None = None) -> OracleBench:
+        """The same reporters at another oracle."""
+        other = copy(self)
+        other.trees = {}
+        other.genesis = self.genesis if genesis is None else genesis
+        other.contract = deploy("TelemetryOracle", *other.arguments())
+        return other
 
     @property
     def functions(self) -> Any:

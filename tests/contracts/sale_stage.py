@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from eth_account.signers.local import LocalAccount
@@ -101,6 +101,10 @@ class SaleStage:
     share_abi: Any
     node: int = 0
     shares: dict[int, Contract] = field(default_factory=dict)
+
+    def again(self) -> SaleStage:
+        """As it was raised, for a test of its own: it may put another node on stage."""
+        return replace(self, shares=dict(self.shares))
 
     @property
     def error_names(self) -> dict[str, str]:

@@ -12,7 +12,7 @@ from wellhead.deploy.canonical import SETTLEMENT
 BALANCE = 1_000_000
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def stage(w3, deploy, send, actors, keys, compiled) -> SettlementStage:
     return raise_settlement_stage(w3, deploy, send, actors, keys, compiled)
 

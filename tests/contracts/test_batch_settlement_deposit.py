@@ -13,7 +13,7 @@ AMOUNT = 5_000_000
 LEAST, MOST = 900, 30 * 86_400
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def stage(w3, deploy, send, actors, keys, compiled) -> SettlementStage:
     return raise_settlement_stage(w3, deploy, send, actors, keys, compiled)
 

@@ -22,7 +22,7 @@ from wellhead.reference.eip712 import typed_digest
 SEED = 402
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def stage(w3, deploy, send, actors, keys, compiled) -> SettlementStage:
     return raise_settlement_stage(w3, deploy, send, actors, keys, compiled)
 

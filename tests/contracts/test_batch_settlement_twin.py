@@ -16,7 +16,7 @@ STEPS = 60
 CHANNELS = 3
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def stage(w3, deploy, send, actors, keys, compiled) -> SettlementStage:
     return raise_settlement_stage(w3, deploy, send, actors, keys, compiled)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def listing(deploy, actors):
     return deploy("EligibilityList", actors["owner"])
 

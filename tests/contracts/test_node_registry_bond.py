@@ -27,12 +27,12 @@ REQUIRED = BOND_PER_GPU * Spec().gpu_count
 SPARE = 40_000_000
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def dollar(deploy):
     return deploy("MisbehavingDollar")
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def registry(deploy, actors, keys, dollar):
     return deploy_registry(deploy, actors, keys, dollar)
 

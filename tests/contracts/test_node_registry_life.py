@@ -25,12 +25,12 @@ NONE, REGISTERED, ATTESTED, ACTIVE, SUSPENDED, RETIRED = range(6)
 NODE = 1
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def dollar(deploy):
     return deploy("MisbehavingDollar")
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def registry(deploy, actors, keys, dollar):
     return deploy_registry(deploy, actors, keys, dollar)
 

@@ -23,7 +23,7 @@ MAX_SUPPLY = 1 << 48
 EIP_170_BYTES = 24_576
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def stage(w3, deploy, send, actors, compiled) -> ShareStage:
     return raise_stage(w3, deploy, send, actors, compiled["NodeShare"].abi)
 

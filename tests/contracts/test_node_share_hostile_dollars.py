@@ -5,10 +5,13 @@ from __future__ import annotations
 import pytest
 from share_stage import DAY, SHARE_UNITS, ShareStage, raise_stage
 
+from wellhead.chain import local
+
 SUPPLY = 1_000 * SHARE_UNITS
+DOLLARS = ("BlacklistingDollar", "FalseDollar", "FeeDollar", "ShrinkingDollar", "ReentrantDollar")
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def staged(w3, deploy, send, actors, compiled):
     """staged("Dollar") -> a stage over it and a share of which operator and holder have half each."""
 
@@ -18,10 +21,11 @@ def staged(w3, deploy, send, actors, compiled):
         send(share.functions.transfer(actors["holder"], SUPPLY // 2), sender=actors["operator"])
         stage.pay(share, 8_000_000)
         send(share.functions.sync())
-        stage.pass_time(DAY)
         return stage, share
 
-    return build
+    built = {dollar: build(dollar) for dollar in DOLLARS}
+    local.advance(w3, DAY)
+    return built.__getitem__
 
 
 def owed(share, actors) -> int:

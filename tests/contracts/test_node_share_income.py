@@ -13,7 +13,7 @@ MAX_SUPPLY = 1 << 48
 CENT = 10_000
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def stage(w3, deploy, send, actors, compiled) -> ShareStage:
     return raise_stage(w3, deploy, send, actors, compiled["NodeShare"].abi)
 

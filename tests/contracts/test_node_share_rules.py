@@ -10,7 +10,7 @@ SUPPLY = 1_000 * SHARE_UNITS
 YES, NO, REVERTS, BURNS_GAS, ANSWERS_THREE, ANSWERS_SHORT, ANSWERS_LONG = range(7)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def stage(w3, deploy, send, actors, compiled) -> ShareStage:
     return raise_stage(w3, deploy, send, actors, compiled["NodeShare"].abi)
 

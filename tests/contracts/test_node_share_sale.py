@@ -9,7 +9,7 @@ from web3 import Web3
 MAX_SUPPLY = 1 << 48
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def stage(w3, deploy, send, actors, compiled) -> ShareStage:
     return raise_stage(w3, deploy, send, actors, compiled["NodeShare"].abi)
 

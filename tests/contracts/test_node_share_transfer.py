@@ -12,7 +12,7 @@ SUPPLY = 1_000 * SHARE_UNITS
 FOREVER = 2**256 - 1
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def stage(w3, deploy, send, actors, compiled) -> ShareStage:
     return raise_stage(w3, deploy, send, actors, compiled["NodeShare"].abi)
 

@@ -16,7 +16,7 @@ COMPARE_EVERY = 4
 HOLDERS = ("operator", "holder", "second_holder", "customer")
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def stage(w3, deploy, send, actors, compiled) -> ShareStage:
     return raise_stage(w3, deploy, send, actors, compiled["NodeShare"].abi)
 

@@ -9,11 +9,16 @@ from web3.logs import DISCARD
 INCOME = 10_000_000_000
 
 
+@pytest.fixture(scope="module")
+def raised(w3, deploy, send, actors, keys, compiled):
+    stage = raise_sale_stage(w3, deploy, send, actors, keys, compiled["NodeShare"].abi)
+    stage.send(stage.dollar.functions.mint(stage.share.address, INCOME))
+    return stage
+
+
 @pytest.fixture
-def stage(w3, deploy, send, actors, keys, compiled):
-    raised = raise_sale_stage(w3, deploy, send, actors, keys, compiled["NodeShare"].abi)
-    raised.send(raised.dollar.functions.mint(raised.share.address, INCOME))
-    return raised
+def stage(raised):
+    return raised.again()
 
 
 def abandon(stage, role: str = "operator"):

@@ -23,9 +23,14 @@ SOLD = 400 * SHARE
 PRIOR_COVERED, PRIOR_UP = 90_000, 80_000
 
 
-@pytest.fixture
-def stage(w3, deploy, send, actors, keys, compiled):
+@pytest.fixture(scope="module")
+def raised(w3, deploy, send, actors, keys, compiled):
     return raise_sale_stage(w3, deploy, send, actors, keys, compiled["NodeShare"].abi)
+
+
+@pytest.fixture
+def stage(raised):
+    return raised.again()
 
 
 @pytest.fixture

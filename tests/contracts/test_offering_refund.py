@@ -12,11 +12,16 @@ from web3.logs import DISCARD
 TRANSFER_FAILED = Web3.keccak(text="TransferFailed()")[:4].to_0x_hex()
 
 
-@pytest.fixture
-def stage(w3, deploy, send, actors, keys, compiled):
+@pytest.fixture(scope="module")
+def raised(w3, deploy, send, actors, keys, compiled):
     return raise_sale_stage(
         w3, deploy, send, actors, keys, compiled["NodeShare"].abi, deploy("MisbehavingDollar")
     )
+
+
+@pytest.fixture
+def stage(raised):
+    return raised.again()
 
 
 @pytest.fixture

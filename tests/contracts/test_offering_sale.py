@@ -32,11 +32,16 @@ MAX_SUPPLY = 2**48 - 1
 PROVABLE = RING * WINDOW
 
 
-@pytest.fixture
-def stage(w3, deploy, send, actors, keys, compiled):
+@pytest.fixture(scope="module")
+def raised(w3, deploy, send, actors, keys, compiled):
     return raise_sale_stage(
         w3, deploy, send, actors, keys, compiled["NodeShare"].abi, deploy("MisbehavingDollar")
     )
+
+
+@pytest.fixture
+def stage(raised):
+    return raised.again()
 
 
 @pytest.fixture

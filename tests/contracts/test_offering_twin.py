@@ -16,9 +16,14 @@ from wellhead.reference.record import NodeRecord, RecordError
 ROLES = ("holder", "second_holder", "customer", "stranger")
 
 
-@pytest.fixture
-def stage(w3, deploy, send, actors, keys, compiled):
+@pytest.fixture(scope="module")
+def raised(w3, deploy, send, actors, keys, compiled):
     return raise_sale_stage(w3, deploy, send, actors, keys, compiled["NodeShare"].abi)
+
+
+@pytest.fixture
+def stage(raised):
+    return raised.again()
 
 
 def compare(stage, twin: Sale) -> None:

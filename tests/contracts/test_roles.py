@@ -178,7 +178,7 @@ def changing(abi: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [e for e in abi if e["type"] == "function" and e["stateMutability"] in ("nonpayable", "payable")]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def deployable():
     """What is deployed where value is at stake: all but interfaces, libraries, bases and the bench's stand-ins."""
     bench = {file.stem for file in (ROOT / CONTRACTS_DIR / "bench").iterdir()}
@@ -192,7 +192,7 @@ def deployable():
     }
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def stage(w3, deploy, send, actors, keys, compiled) -> SaleStage:
     """A sale under way over a MockUSD whose roles are different people, and a node that waits for attestors."""
     dollar = deploy("MockUSD", actors["owner"])
@@ -207,7 +207,7 @@ def stage(w3, deploy, send, actors, keys, compiled) -> SaleStage:
     return raised
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def oracle(w3, deploy, actors, keys):
     genesis = local.chain_time(w3) - 10 * WINDOW
     reporters = [key.address for key in attestor_keys(keys)]
@@ -226,7 +226,7 @@ def oracle(w3, deploy, actors, keys):
     )
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def contracts(stage, oracle, deploy, actors):
     """The contracts of the table by name."""
     return {
@@ -246,7 +246,7 @@ def contracts(stage, oracle, deploy, actors):
     }
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def error_of(w3, compiled):
     """error_of(caller, contract, function): the custom error's name, or None where the call goes through."""
     names = {

@@ -47,7 +47,7 @@ class RouterStage(NamedTuple):
         return [event["args"]["receiver"] for event in found]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def stage(w3, deploy, send, actors, keys, compiled) -> RouterStage:
     base = raise_settlement_stage(w3, deploy, send, actors, keys, compiled)
     return RouterStage(base, deploy("SettleRouter", SETTLEMENT.address))

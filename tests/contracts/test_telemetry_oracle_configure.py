@@ -16,7 +16,7 @@ ZERO = "0x" + "00" * 20
 DAY = 86_400
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def oracle(w3: Web3, deploy: Any, send: Any, actors: Mapping[str, str], keys: Any) -> OracleBench:
     return OracleBench(w3, deploy, send, actors, keys)
 
@@ -188,9 +188,8 @@ def test_windows_and_rounds_name_each_other(oracle: OracleBench) -> None:
 def test_reporting_waits_for_a_genesis_ahead(
     w3: Web3, oracle: OracleBench, deploy: Any, reverts: Any
 ) -> None:
-    oracle.genesis = local.chain_time(w3) + DAY
-    oracle.contract = deploy("TelemetryOracle", *oracle.arguments())
+    early = oracle.elsewhere(deploy, genesis=local.chain_time(w3) + DAY)
     with reverts("TelemetryOracle_WindowNotEnded"):
-        oracle.signed(1).call()
-    oracle.report(1, {1: oracle.record(1)})
-    assert oracle.functions.latestRound().call() == 1
+        early.signed(1).call()
+    early.report(1, {1: early.record(1)})
+    assert early.functions.latestRound().call() == 1

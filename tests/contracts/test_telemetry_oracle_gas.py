@@ -17,7 +17,7 @@ from wellhead.reference.record import NodeRecord
 ORACLE_ONE, ORACLE_MARGINAL, ORACLE_ROOT, ORACLE_PROVE = 63_000, 6_500, 58_000, 20_000
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def oracle(w3: Web3, deploy: Any, send: Any, actors: Mapping[str, str], keys: Any) -> OracleBench:
     return OracleBench(w3, deploy, send, actors, keys)
 

@@ -13,7 +13,7 @@ NODE = 7
 COUNTERS = ("covered_seconds", "up_seconds", "busy_gpu_seconds", "energy_wh", "work_units")
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def bench(w3, deploy, send, actors, keys) -> OracleBench:
     return OracleBench(w3, deploy, send, actors, keys)
 

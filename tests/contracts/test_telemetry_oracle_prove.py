@@ -16,7 +16,7 @@ from wellhead.reference.record import NodeRecord
 NODES = range(1, 12)  # 11 leaves: odd nodes are promoted on two levels
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def oracle(w3: Web3, deploy: Any, send: Any, actors: Mapping[str, str], keys: Any) -> OracleBench:
     """Round 5 is reported and final; no record was pushed."""
     bench = OracleBench(w3, deploy, send, actors, keys)

@@ -14,7 +14,7 @@ from wellhead.reference.record import NODE_ID_BYTES, NodeRecord, pack_entries
 NODE = 7
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def oracle(w3: Web3, deploy: Any, send: Any, actors: Mapping[str, str], keys: Any) -> OracleBench:
     """Node 7 was pushed in round 5; round 8 may be reported."""
     bench = OracleBench(w3, deploy, send, actors, keys)

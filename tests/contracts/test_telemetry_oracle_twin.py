@@ -24,7 +24,7 @@ def rng() -> random.Random:
     return random.Random(SEED)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def rules(deploy: Any) -> Contract:
     contract: Contract = deploy("NodeRecordsDouble")
     return contract
@@ -87,7 +87,7 @@ def said(call: Callable[[], Any]) -> tuple[Any, ...]:
         return error.name, *error.values
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def errors(rules: Contract, w3: Any) -> dict[bytes, tuple[str, list[str]]]:
     known = {}
     for entry in rules.abi:

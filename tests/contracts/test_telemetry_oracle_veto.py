@@ -16,7 +16,7 @@ NODE = 7
 OTHER_NODE = 8
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def oracle(w3: Web3, deploy: Any, send: Any, actors: Mapping[str, str], keys: Any) -> OracleBench:
     """Rounds 5 to 7 are reported; none is final."""
     bench = OracleBench(w3, deploy, send, actors, keys)
