@@ -10,16 +10,16 @@ from typing import Any
 import pytest
 from checkout_copy import copy_checkout
 from eth_account import Account
-from gateway_stage import CUSTOMER_USD6, PRICE_USD6, Dollars, OpenStage, Stage
+from gateway_stage import CUSTOMER_USD6, PRICE_USD6, Dollars, OpenStage, Stage, flat
 from loopback import serving
 from standin_upstream import StandInUpstream
 from web3.types import RPCEndpoint
 
 from wellhead.chain import artifacts, keys, local
 from wellhead.chain.transact import Sender
-from wellhead.gateway.app import create_app
+from wellhead.deploy.canonical import ensure_canonical
+from wellhead.gateway.assembly import Gateway
 from wellhead.gateway.config import GatewayConfig
-from wellhead.gateway.facilitator import Facilitator
 
 
 @pytest.fixture(scope="session")
@@ -59,7 +59,7 @@ def usd(session_usd: Dollars) -> Iterator[Dollars]:
 
 
 @pytest.fixture
-def open_stage(chain: local.LocalChain, usd: Dollars) -> OpenStage:
+def open_stage(chain: local.LocalChain, usd: Dollars, tmp_path: Path) -> OpenStage:
     """open_stage(**changes to the gateway's configuration): a context with a running stage."""
 
     @contextmanager
@@ -68,19 +68,21 @@ def open_stage(chain: local.LocalChain, usd: Dollars) -> OpenStage:
         pay_to = Account.create().address
         with serving(upstream.app) as upstream_url:
             settings = {
-                "upstream_url": upstream_url,
+                "upstreams": [upstream_url],
                 "rpc_url": chain.url,
                 "chain_id": local.CHAIN_ID,
                 "asset": usd.address,
                 "pay_to": pay_to,
-                "price_usd6": PRICE_USD6,
+                "models": flat(PRICE_USD6),
+                "ledger_url": f"sqlite:///{tmp_path / 'ledger.db'}",
                 **changes,
             }
             config = GatewayConfig(**settings)
-            facilitator = Facilitator(config, keys.local_account("facilitator"))
-            with serving(create_app(config, facilitator)) as url:
-                customer = keys.local_account("customer")
-                yield Stage(url, config, upstream, usd, chain.connect(), customer, pay_to)
+            w3 = chain.connect()
+            ensure_canonical(w3)
+            gateway = Gateway(config, keys.local_account("facilitator"), keys.local_account("authorizer"))
+            with serving(gateway.app) as url:
+                yield Stage(url, config, gateway, upstream, usd, w3, keys.local_account("customer"), pay_to)
 
     return opened
 

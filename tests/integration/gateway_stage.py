@@ -14,11 +14,15 @@ from web3.contract import Contract
 from web3.types import RPCEndpoint
 from x402 import x402Client
 from x402.http.clients.httpx import x402HttpxClient
-from x402.mechanisms.evm import EthAccountSigner
+from x402.mechanisms.evm import EthAccountSigner, EthAccountSignerWithRPC
+from x402.mechanisms.evm.batch_settlement.client import BatchSettlementEvmScheme as ChannelScheme
+from x402.mechanisms.evm.batch_settlement.client.config import BatchSettlementEvmSchemeOptions
 from x402.mechanisms.evm.exact.client import ExactEvmScheme
 
 from wellhead.chain.transact import Sender
+from wellhead.gateway.assembly import Gateway
 from wellhead.gateway.config import GatewayConfig
+from wellhead.gateway.prices import ANY_MODEL, ModelPrice
 
 USD = 10**6
 PRICE_USD6 = 1_500
@@ -52,6 +56,7 @@ class Stage(NamedTuple):
 
     url: str
     config: GatewayConfig
+    gateway: Gateway
     upstream: StandInUpstream
     usd: Dollars
     w3: Web3
@@ -66,6 +71,11 @@ class Stage(NamedTuple):
         return self.w3.provider.make_request(RPCEndpoint(method), list(parameters)).get("result")
 
 
+def flat(price_usd6: int) -> tuple[ModelPrice, ...]:
+    """One price per call, whatever is called."""
+    return (ModelPrice(id=ANY_MODEL, usd6_per_call=price_usd6),)
+
+
 OpenStage = Callable[..., AbstractContextManager[Stage]]
 
 
@@ -77,6 +87,18 @@ def stock_client(stage: Stage) -> x402HttpxClient:
         {"allowed_assets": [{"network": stage.config.network, "asset": stage.config.asset}]}
     )
     return x402HttpxClient(wallet, timeout=20)
+
+
+def channel_client(stage: Stage, salt: str | None = None) -> tuple[x402HttpxClient, ChannelScheme]:
+    """x402's own client paying by channel; another salt makes another channel."""
+    signer = EthAccountSignerWithRPC(stage.customer, stage.config.rpc_url)
+    scheme = ChannelScheme(signer, BatchSettlementEvmSchemeOptions(salt=salt))
+    wallet = x402Client()
+    wallet.register(stage.config.network, scheme)
+    wallet.set_spend_controls(
+        {"allowed_assets": [{"network": stage.config.network, "asset": stage.config.asset}]}
+    )
+    return x402HttpxClient(wallet, timeout=20), scheme
 
 
 def post(stage: Stage, **options: object) -> httpx.Response:

@@ -7,8 +7,8 @@ import asyncio
 import httpx
 import openai
 import pytest
-from fastapi import FastAPI, Response
-from gateway_stage import CUSTOMER_USD6, PRICE_USD6, REQUEST, OpenStage, Stage, pay, post, stock_client
+from fastapi import Response
+from gateway_stage import CUSTOMER_USD6, PRICE_USD6, REQUEST, OpenStage, Stage, flat, pay, post, stock_client
 from standin_upstream import MODEL, VECTOR
 from x402.http.utils import decode_payment_required_header, decode_payment_response_header
 
@@ -18,8 +18,6 @@ from wellhead.customer.clients import (
     paying_client,
     paying_client_sync,
 )
-from wellhead.gateway.app import upstream_routes
-from wellhead.gateway.upstream import Upstream
 
 
 def test_unpaid_is_402_with_terms_and_an_openai_error(stage: Stage) -> None:
@@ -27,7 +25,22 @@ def test_unpaid_is_402_with_terms_and_an_openai_error(stage: Stage) -> None:
     assert answer.status_code == 402
     terms = decode_payment_required_header(answer.headers["PAYMENT-REQUIRED"])
     assert terms.x402_version == 2
-    (offer,) = terms.accepts
+    channel, offer = terms.accepts
+    assert channel.model_dump(by_alias=True) == {
+        "scheme": "batch-settlement",
+        "network": "eip155:31337",
+        "asset": stage.usd.address,
+        "amount": str(PRICE_USD6),
+        "payTo": stage.pay_to,
+        "maxTimeoutSeconds": 300,
+        "extra": {
+            "name": "Mock USD",
+            "version": "2",
+            "receiverAuthorizer": stage.gateway.terms.authorizer,
+            "withdrawDelay": 86_400,
+            "minDeposit": str(100 * PRICE_USD6),
+        },
+    }
     assert offer.model_dump(by_alias=True) == {
         "scheme": "exact",
         "network": "eip155:31337",
@@ -119,9 +132,10 @@ def test_the_upstream_does_not_set_the_price(stage: Stage) -> None:
 def test_models_and_health_are_free(stage: Stage) -> None:
     models = httpx.get(f"{stage.url}/v1/models", timeout=20)
     assert [model["id"] for model in models.json()["data"]] == [MODEL]
-    health = httpx.get(f"{stage.url}/healthz", timeout=20).json()
-    assert health["price_usd6"] == PRICE_USD6
-    assert health["pay_to"] == stage.pay_to
+    assert httpx.get(f"{stage.url}/healthz", timeout=20).json() == {"status": "ok"}
+    offer = httpx.get(f"{stage.url}/.well-known/x402", timeout=20).json()
+    assert offer["payTo"] == stage.pay_to
+    assert offer["models"][0]["usd6_per_call"] == PRICE_USD6
 
 
 @pytest.mark.parametrize(
@@ -141,19 +155,7 @@ def test_no_spelling_of_the_path_is_free(stage: Stage, path: str) -> None:
     assert stage.upstream.requests == []
 
 
-def test_without_the_payment_middleware_nothing_is_served() -> None:
-    app = FastAPI()
-    app.include_router(upstream_routes(Upstream("http://127.0.0.1:1", 1)))
-
-    async def call() -> httpx.Response:
-        transport = httpx.ASGITransport(app)
-        async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
-            return await client.post("/v1/embeddings", json=REQUEST)
-
-    assert asyncio.run(call()).status_code == 402
-
-
 def test_a_gateway_sells_at_its_own_price(open_stage: OpenStage) -> None:
-    with open_stage(price_usd6=1) as stage:
+    with open_stage(models=flat(1)) as stage:
         assert asyncio.run(pay(stage)).status_code == 200
         assert stage.earned_usd6 == 1

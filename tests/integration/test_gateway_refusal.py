@@ -19,6 +19,7 @@ from gateway_stage import (
     Dollars,
     OpenStage,
     Stage,
+    flat,
     pay,
     post,
     stock_client,
@@ -39,8 +40,9 @@ from x402.schemas import PaymentPayload, SettleResponse, VerifyResponse
 
 from wellhead.chain import keys, local
 from wellhead.chain.transact import Sender
+from wellhead.deploy.canonical import ensure_canonical
 from wellhead.errors import Misused, Refused
-from wellhead.gateway.app import create_app
+from wellhead.gateway.assembly import Gateway
 from wellhead.gateway.config import GatewayConfig
 from wellhead.gateway.facilitator import Facilitator
 
@@ -50,7 +52,8 @@ ARRANGED_ERRORS = [400, 401, 404, 429, 500, 503]
 def signed_header(stage: Stage, **changes: Any) -> dict[str, str]:
     """A payment for one call; `changes` to the offer are made before it is signed."""
     terms = decode_payment_required_header(post(stage).headers["PAYMENT-REQUIRED"])
-    terms.accepts = [terms.accepts[0].model_copy(update=changes)]
+    (offer,) = (offer for offer in terms.accepts if offer.scheme == "exact")
+    terms.accepts = [offer.model_copy(update=changes)]
     wallet = x402ClientSync()
     wallet.register("eip155:*", ExactEvmScheme(EthAccountSigner(stage.customer)))
     wallet.set_spend_controls(False)
@@ -124,7 +127,7 @@ def test_a_silent_upstream_costs_nothing(open_stage: OpenStage) -> None:
 
 
 def test_an_absent_upstream_costs_nothing(open_stage: OpenStage) -> None:
-    with open_stage(upstream_url=f"http://127.0.0.1:{local.free_port()}") as stage:
+    with open_stage(upstreams=[f"http://127.0.0.1:{local.free_port()}"]) as stage:
         answer = asyncio.run(pay(stage))
         assert (answer.status_code, answer.json()["error"]["code"]) == (502, "upstream_unreachable")
         assert httpx.get(f"{stage.url}/v1/models", timeout=20).status_code == 502
@@ -146,7 +149,7 @@ def test_a_blacklisted_payer_is_told_so(stage: Stage) -> None:
 
 
 def test_a_payer_with_too_little_is_told_so(open_stage: OpenStage) -> None:
-    with open_stage(price_usd6=CUSTOMER_USD6 + 1) as stage:
+    with open_stage(models=flat(CUSTOMER_USD6 + 1)) as stage:
         answer = asyncio.run(pay(stage))
         assert answer.status_code == 402
         error = answer.json()["error"]
@@ -270,7 +273,7 @@ def test_a_large_body_is_413(open_stage: OpenStage, announced: bool) -> None:
 
 
 def test_an_unknown_path_is_404_in_openais_shape(stage: Stage) -> None:
-    answer = httpx.post(f"{stage.url}/v1/chat/completions", json={}, timeout=20)
+    answer = httpx.post(f"{stage.url}/v1/images/generations", json={}, timeout=20)
     assert answer.status_code == 404
     assert "/v1/embeddings" in answer.json()["error"]["message"]
 
@@ -345,6 +348,7 @@ def dying_chain(usd: Dollars, tmp_path: Path) -> Iterator[local.LocalChain]:
         w3 = dying.connect()
         code = usd.contract.w3.eth.get_code(usd.address)
         w3.provider.make_request(RPCEndpoint("anvil_setCode"), [usd.address, code.to_0x_hex()])
+        ensure_canonical(w3)
         yield dying
 
 
@@ -352,9 +356,9 @@ def test_without_its_chain_a_gateway_says_so(stage: Stage, dying_chain: local.Lo
     """And tells nobody where the chain was: RPC URLs hold keys."""
     header = signed_header(stage)
     config = stage.config.model_copy(update={"rpc_url": dying_chain.url})
-    app = create_app(config, Facilitator(config, keys.local_account("facilitator")))
+    gateway = Gateway(config, keys.local_account("facilitator"), keys.local_account("authorizer"))
     dying_chain.stop()
-    with serving(app) as url:
+    with serving(gateway.app) as url:
         answer = httpx.post(f"{url}/v1/embeddings", json=REQUEST, headers=header, timeout=20)
     assert (answer.status_code, answer.json()["error"]["code"]) == (503, "chain_unavailable")
     terms = decode_payment_required_header(answer.headers["PAYMENT-REQUIRED"])
@@ -438,7 +442,11 @@ def test_a_gateway_refuses_a_chain_that_is_not_there(stage: Stage) -> None:
 
 @pytest.mark.parametrize(
     "change",
-    [{"price_usd6": 0}, {"price_usd6": 1.5}, {"pay_to": "0x12"}, {"upstream_url": "node:8600"}, {"prize": 1}],
+    [
+        *({"models": []}, {"models": [{"id": "m"}]}, {"models": [{"id": "m", "usd6_per_call": 1.5}]}),
+        *({"pay_to": "0x12"}, {"upstreams": ["node:8600"]}, {"upstreams": []}, {"prize": 1}),
+        {"withdraw_delay_seconds": 899},
+    ],
 )
 def test_a_configuration_that_cannot_be_right_is_refused(stage: Stage, change: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(change))):

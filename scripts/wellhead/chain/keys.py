@@ -19,12 +19,13 @@ from wellhead.errors import Misused, Refused
 PASSWORD_FILE_VARIABLE = "WELLHEAD_PASSWORD_FILE"
 
 _PRIVATE_KEY = re.compile(r"(0x)?[0-9a-fA-F]{64}")
-# The twenty accounts of a local chain, by what they do in the tour and the tests.
+# The accounts of a local chain, by what they do in the tour and the tests.
 LOCAL_ROLES = (
     *("owner", "guardian", "enforcer", "treasury", "operator", "second-operator"),
     *("holder", "second-holder", "customer", "facilitator"),
     *(f"reporter-{number}" for number in range(5)),
     *(f"attestor-{number}" for number in range(5)),
+    "authorizer",
 )
 
 

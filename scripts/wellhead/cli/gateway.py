@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -22,7 +23,7 @@ from wellhead.cli.options import (
 from wellhead.cli.session import Session
 from wellhead.errors import Misused
 from wellhead.gateway.config import GatewayConfig
-from wellhead.units import format_usd, parse_amount
+from wellhead.units import format_usd
 
 DEFAULT_HOST, DEFAULT_PORT = "127.0.0.1", 8700
 
@@ -32,9 +33,25 @@ app = typer.Typer(help="The x402 gateway before a node: run, status.", no_args_i
 @app.command()
 def run(
     node: NodeArgument,
-    upstream: Annotated[str, typer.Option("--upstream", help="Root of the node's OpenAI-shaped server.")],
-    price: Annotated[str, typer.Option("--price", help="Dollars per call, at most six decimals.")],
+    upstreams: Annotated[
+        list[str], typer.Option("--upstream", help="Root of an OpenAI-shaped server; repeat it for several.")
+    ],
+    price: Annotated[
+        str | None, typer.Option("--price", help="Dollars per call of any model, at most six decimals.")
+    ] = None,
+    prices: Annotated[
+        Path | None, typer.Option("--prices", help="A price file instead: per call and token, per model.")
+    ] = None,
     signer: AsOption = "facilitator",
+    authorizer: Annotated[
+        str, typer.Option("--authorizer", help="Who signs claims and refunds for the receiver.")
+    ] = "authorizer",
+    ledger: Annotated[
+        str | None,
+        typer.Option(
+            "--ledger", help="Database of the channels, as SQLAlchemy writes it; default: a file per node."
+        ),
+    ] = None,
     host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = DEFAULT_HOST,
     port: Annotated[
         int, typer.Option("--port", min=0, max=65_535, help="0 takes any free one.")
@@ -50,39 +67,43 @@ def run(
     """
     # x402 and its server take a second to import: only those who run a gateway wait for it.
     from wellhead.gateway.facilitator import Facilitator
+    from wellhead.gateway.price_file import price_list
     from wellhead.gateway.serve import serve
 
-    price_usd6 = parse_amount(price, "price")
+    models = price_list(price, prices)
     session = Session(network, deployments)
     try:
         config = GatewayConfig(
             host=host,
             port=port,
-            upstream_url=upstream,  # type: ignore[arg-type]  # pydantic parses it
+            upstreams=upstreams,  # type: ignore[arg-type]  # pydantic parses them
             rpc_url=session.network.rpc_url,
             chain_id=session.network.chain_id,
             asset=session.manifest.usd,
             pay_to=session.share(node).address,
-            price_usd6=price_usd6,
+            models=models,
+            ledger_url=ledger or _ledger_of(session, node),
         )
     except ValidationError as error:
         problem = error.errors()[0]
         raise Misused(f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}") from None
-    account = keys.load_signer(signer, local_chain=session.local)
+    account, signing = (keys.load_signer(key, local_chain=session.local) for key in (signer, authorizer))
     facts = {
         "node": node,
-        "upstream": str(config.upstream_url),
-        "price_usd6": price_usd6,
+        "upstreams": [str(url) for url in config.upstreams],
+        "models": [model.model_dump(exclude_none=True) for model in models],
         "pay_to": config.pay_to,
         "asset": config.asset,
         "network": config.network,
         "facilitator": account.address,
+        "authorizer": signing.address,
+        "ledger": config.ledger_url,
     }
     if dry_run:
         Facilitator(config, account)
         _show({"would_serve": True, **facts}, as_json)
         return
-    serve(config, account, lambda url: _show({"url": url, **facts}, as_json))
+    serve(config, account, signing, lambda url: _show({"url": url, **facts}, as_json))
 
 
 @app.command()
@@ -96,6 +117,12 @@ def status(
     from wellhead.gateway.status import ask
 
     _show({"url": url, **ask(url)}, as_json)
+
+
+def _ledger_of(session: Session, node: int) -> str:
+    """A file per node and chain; a local chain that starts anew is another one."""
+    genesis = session.w3.eth.get_block(0)["hash"].hex().removeprefix("0x")[:8]
+    return f"sqlite:///gateway-{session.network.chain_id}-{genesis}-{node}.db"
 
 
 def _show(facts: dict[str, Any], as_json: bool) -> None:

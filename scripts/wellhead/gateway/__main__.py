@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
 
 from pydantic import ValidationError
 
 from wellhead.chain import keys, local, networks
 from wellhead.errors import Misused, WellheadError
 from wellhead.gateway.config import GatewayConfig
+from wellhead.gateway.price_file import price_list
 from wellhead.gateway.serve import serve
-from wellhead.units import parse_amount
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -20,8 +21,11 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         network = networks.find_network(options.network)
         w3 = network.connect()
-        account = keys.load_signer(options.key, local_chain=local.is_local(w3))
-        serve(_config(options, network), account, lambda url: print(f"gateway at {url}", flush=True))
+        facilitator, authorizer = (
+            keys.load_signer(key, local_chain=local.is_local(w3)) for key in (options.key, options.authorizer)
+        )
+        config = _config(options, network)
+        serve(config, facilitator, authorizer, lambda url: print(f"gateway at {url}", flush=True))
         return 0
     except WellheadError as error:
         print(f"wellhead.gateway refuses to start: {error}", file=sys.stderr)
@@ -33,12 +37,13 @@ def _config(options: argparse.Namespace, network: networks.Network) -> GatewayCo
         return GatewayConfig(
             host=options.host,
             port=options.port,
-            upstream_url=options.upstream,
+            upstreams=options.upstream,
             rpc_url=network.rpc_url,
             chain_id=network.chain_id,
             asset=options.asset or network.usd or "",
             pay_to=options.pay_to,
-            price_usd6=parse_amount(options.price, "--price"),
+            models=price_list(options.price, options.prices),
+            ledger_url=options.ledger,
         )
     except ValidationError as error:
         problem = error.errors()[0]
@@ -47,13 +52,27 @@ def _config(options: argparse.Namespace, network: networks.Network) -> GatewayCo
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m wellhead.gateway", description=__doc__)
-    parser.add_argument("--upstream", required=True, help="root of the OpenAI-shaped server behind it")
+    parser.add_argument(
+        "--upstream",
+        required=True,
+        action="append",
+        help="root of an OpenAI-shaped server behind it; repeatable",
+    )
     parser.add_argument("--pay-to", required=True, help="who is paid: the node's share contract")
-    parser.add_argument("--price", required=True, help="dollars per call, like 0.001")
+    parser.add_argument("--price", help="dollars per call of any model, like 0.001")
+    parser.add_argument("--prices", type=Path, help="a price file instead")
+    parser.add_argument(
+        "--ledger",
+        default=GatewayConfig.model_fields["ledger_url"].default,
+        help="the ledger's database, as SQLAlchemy writes it",
+    )
     parser.add_argument("--asset", help="the stablecoin; default: the network's")
     parser.add_argument("--network", default="local", help="name from networks.toml, or a loopback URL")
     parser.add_argument(
         "--key", default="facilitator", help="keystore of the account that pays the gas, used by nothing else"
+    )
+    parser.add_argument(
+        "--authorizer", default="authorizer", help="keystore of the account that signs claims and refunds"
     )
     parser.add_argument("--host", default=GatewayConfig.model_fields["host"].default)
     parser.add_argument("--port", type=int, default=GatewayConfig.model_fields["port"].default)

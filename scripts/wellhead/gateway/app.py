@@ -1,130 +1,223 @@
-"""The application: a request is read, judged, charged for, passed on, settled.
+"""The application: a request is read, priced, paid for, passed on, charged.
 
-Paid is what was answered: x402's middleware verifies the payment first, lets the upstream work, and
-settles only after an answer below 400. An upstream's refusal or silence costs nothing.
+Paid is what was answered: the payment is verified first, the upstream works, and only an answer below 400 is charged
+for. An upstream's refusal or silence costs nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+import json
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from typing import Any
 
-from fastapi import APIRouter, FastAPI, Request, Response
+from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from x402 import x402ResourceServer
-from x402.http import PAYMENT_SIGNATURE_HEADER
-from x402.http.middleware.fastapi import payment_middleware
-from x402.http.types import PaymentOption, RouteConfig
-from x402.mechanisms.evm.exact.register import register_exact_evm_server
-from x402.schemas import AssetAmount
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from wellhead.gateway.body_limit import BodyLimit
-from wellhead.gateway.config import GatewayConfig
-from wellhead.gateway.facilitator import Facilitator, TokenDomain
-from wellhead.gateway.in_use import AuthorizationsInUse
-from wellhead.gateway.openai_shape import (
-    EMBEDDINGS_PATH,
-    MODELS_PATH,
-    RequestError,
-    check_embeddings_request,
-    refusal,
-)
-from wellhead.gateway.payment_errors import with_openai_error
-from wellhead.gateway.upstream import Upstream
+from wellhead.gateway.inference import PATHS, Call, counted, is_answer, read_call
+from wellhead.gateway.meters import Meters
+from wellhead.gateway.openai_shape import RequestError, error_body, refusal
+from wellhead.gateway.prices import PriceList, Tokens
+from wellhead.gateway.sale import PaymentRefusedError, Receipt, Sale
+from wellhead.gateway.streaming import stream_answer
+from wellhead.gateway.terms import PAYMENT_REQUIRED, PAYMENT_RESPONSE, PAYMENT_SIGNATURE, Terms, header
+from wellhead.gateway.till import Till
+from wellhead.gateway.upstreams import MODELS_PATH, Answer, Upstreams
+from wellhead.units import format_usd
 
-Next = Callable[[Request], Awaitable[Response]]
+OFFER_PATH, STATUS_PATH = "/.well-known/x402", "/status"
+PAYMENT_NEEDED = "payment_required"
+# x402's clients act on these codes only if nothing stands beside them.
+_SCHEME_CODES = "invalid_batch_settlement_evm_"
+
+Status = Callable[[], Awaitable[dict[str, Any]]]
+Lifespan = Callable[[Starlette], AbstractAsyncContextManager[None]]
 
 
-def create_app(config: GatewayConfig, facilitator: Facilitator) -> FastAPI:
-    """The gateway that `config` describes."""
-    upstream = Upstream(str(config.upstream_url), config.upstream_timeout_seconds)
-    server = x402ResourceServer(facilitator)
-    register_exact_evm_server(server, config.network)
-    routes = {f"POST {EMBEDDINGS_PATH}": _offer(config, facilitator.domain)}
-    pay = payment_middleware(routes, server)
-    in_use = AuthorizationsInUse()
+class Counter:
+    """Where calls are sold. One per gateway."""
 
-    @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        yield
-        await upstream.close()
+    def __init__(self, terms: Terms, till: Till, upstreams: Upstreams, meters: Meters) -> None:
+        self._terms, self._till, self._upstreams, self._meters = terms, till, upstreams, meters
+        self._prices = PriceList(terms.config.models)
 
-    app = FastAPI(
-        title="Wellhead gateway",
-        docs_url=None,
-        redoc_url=None,
-        openapi_url=None,
-        redirect_slashes=False,  # a redirect is below 400: it would be charged for
-        lifespan=lifespan,
-    )
-    app.include_router(upstream_routes(upstream))
+    @property
+    def max_body_bytes(self) -> int:
+        return self._terms.config.max_body_bytes
 
-    @app.get("/healthz")
-    async def healthz() -> dict[str, str | int]:
-        return {
-            "status": "ok",
-            "network": config.network,
-            "asset": config.asset,
-            "pay_to": config.pay_to,
-            "price_usd6": config.price_usd6,
-        }
-
-    @app.middleware("http")
-    async def charge(request: Request, call_next: Next) -> Response:
-        if request.method != "POST" or request.url.path != EMBEDDINGS_PATH:
-            return await call_next(request)  # x402 matches paths loosely: nobody shall pay for a 404
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI endpoint of every paid path. GET asks for the terms, or for a refund, as x402's clients do."""
+        request = Request(scope, receive)
         try:
-            check_embeddings_request(await request.body())  # before anybody signs a payment for it
-            with in_use.claim(request.headers.get(PAYMENT_SIGNATURE_HEADER)):
-                return with_openai_error(await pay(request, call_next))
+            response = await (
+                self._sell(request, send) if request.method == "POST" else self._refund(request)
+            )
+        except RequestError as error:
+            response = refusal(error)
+        if response is not None:
+            await response(scope, receive, send)
+
+    async def _sell(self, request: Request, send: Send) -> Response | None:
+        call = read_call(request.url.path, await request.body(), self._prices)
+        payment = request.headers.get(PAYMENT_SIGNATURE)
+        if payment is None:
+            return self._unpaid(request, call.ceiling_usd6)
+        try:
+            sale = await self._till.open(payment, call.ceiling_usd6)
+        except PaymentRefusedError as error:
+            return self._refused(request, call.ceiling_usd6, error)
+        if isinstance(sale, Receipt):
+            return _refunded(sale)
+        with self._meters.under_way.track_inprogress():
+            return await self._serve(request, call, sale, send)
+
+    async def _refund(self, request: Request) -> Response:
+        least = min(price.cost_up(Tokens(1, 1)) for price in self._terms.config.models)
+        payment = request.headers.get(PAYMENT_SIGNATURE)
+        if payment is None:
+            return self._unpaid(request, least)
+        try:
+            return _refunded(await self._till.refund(payment))
+        except PaymentRefusedError as error:
+            return self._refused(request, least, error)
+
+    # Serving ----------------------------------------------------------------------------------------
+
+    async def _serve(self, request: Request, call: Call, sale: Sale, send: Send) -> Response | None:
+        try:
+            return await self._ask(request, call, sale, send)
+        except RequestError as error:
+            self._meters.ended(call, error.code or "refused")
+            return _with_receipt(refusal(error), await sale.release())
+        except PaymentRefusedError as error:  # served, but what was signed is not to be had any more
+            self._meters.ended(call, "unpaid")
+            return self._refused(request, call.ceiling_usd6, error)
+        except Exception:
+            await sale.release()
+            raise
+
+    async def _ask(self, request: Request, call: Call, sale: Sale, send: Send) -> Response | None:
+        async with self._upstreams.ask(call.path, call.body, stream=call.stream) as answer:
+            self._meters.upstream_seconds.observe(answer.waited_seconds)
+            if answer.body is None:
+                await stream_answer(call, sale, answer, self._meters, request.receive, send)
+                return None
+            passed_on = Response(answer.body, answer.status, answer.headers)
+            if answer.status >= 400:
+                self._meters.ended(call, "refused by the node")
+                return _with_receipt(passed_on, await sale.release())
+            tokens = _tokens(call, answer)
+            known = tokens or Tokens(0, 0)
+            receipt = await sale.charge(call.cost_usd6(known))
+            self._meters.charged(call, known, receipt.charged_usd6, counted=tokens is not None)
+            self._meters.ended(call, "served")
+            return _with_receipt(passed_on, receipt)
+
+    # 402 --------------------------------------------------------------------------------------------
+
+    def _unpaid(self, request: Request, ceiling_usd6: int) -> Response:
+        config = self._terms.config
+        price = f"at most {format_usd(ceiling_usd6)} to {config.pay_to} on {config.network}"
+        return self._payment_required(
+            request,
+            ceiling_usd6,
+            PaymentRefusedError(
+                PAYMENT_NEEDED,
+                f"this call costs {price}; any x402 client pays it (terms: {PAYMENT_REQUIRED})",
+            ),
+            "Payment required",
+        )
+
+    def _refused(self, request: Request, ceiling_usd6: int, error: PaymentRefusedError) -> Response:
+        self._meters.refused(error.code)
+        if error.response_header is not None:
+            body = error_body(error.message, error.status, error.code)
+            return JSONResponse(body, error.status, {PAYMENT_RESPONSE: error.response_header})
+        said = error.code if error.code.startswith(_SCHEME_CODES) else f"{error.code}: {error.message}"
+        return self._payment_required(request, ceiling_usd6, error, said)
+
+    def _payment_required(
+        self, request: Request, ceiling_usd6: int, error: PaymentRefusedError, said: str
+    ) -> Response:
+        terms = self._terms.required(ceiling_usd6, str(request.url), said, error.channel)
+        body = error_body(error.message, error.status, error.code)
+        return JSONResponse(body, error.status, {PAYMENT_REQUIRED: header(terms)})
+
+    # Free -------------------------------------------------------------------------------------------
+
+    async def models(self, _: Request) -> Response:
+        """What the upstreams serve."""
+        try:
+            answer = await self._upstreams.models()
         except RequestError as error:
             return refusal(error)
+        return Response(answer.body, answer.status, answer.headers)
 
-    @app.exception_handler(HTTPException)
-    async def unknown_route(request: Request, error: HTTPException) -> Response:
-        message = f"{request.method} {request.url.path}: {error.detail}; POST {EMBEDDINGS_PATH} embeds text"
+
+def create_app(
+    counter: Counter, offer: dict[str, Any], meters: Meters, status: Status, lifespan: Lifespan
+) -> ASGIApp:
+    """The gateway's routes. `offer` is what it sells, `status` how it stands now."""
+
+    async def show_offer(_: Request) -> Response:
+        return JSONResponse(offer)
+
+    async def show_status(_: Request) -> Response:
+        return JSONResponse(await status())
+
+    async def healthz(_: Request) -> Response:
+        now = await status()
+        return JSONResponse({"status": now["status"]}, 200 if now["status"] == "ok" else 503)
+
+    async def metrics(_: Request) -> Response:
+        return Response(meters.text(), media_type="text/plain; version=0.0.4")
+
+    async def unknown(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        message = f"{request.method} {request.url.path}: {error.detail}; sold here: POST {', '.join(PATHS)}"
         return refusal(RequestError(message, status=error.status_code))
 
-    app.add_middleware(BodyLimit, max_bytes=config.max_body_bytes)  # added last: it sees requests first
-    return app
+    async def failed(_: Request, __: Exception) -> Response:
+        return refusal(RequestError("the gateway failed; its log says why", status=500, code="internal"))
 
-
-def upstream_routes(upstream: Upstream) -> APIRouter:
-    """What is passed on: embeddings for a verified payment, the list of models for nothing."""
-    router = APIRouter()
-
-    @router.post(EMBEDDINGS_PATH)
-    async def embeddings(request: Request) -> Response:
-        try:
-            if getattr(request.state, "payment_payload", None) is None:
-                # Unreachable behind the payment middleware; should its routes ever differ from ours, nobody
-                # is served for nothing.
-                raise RequestError("no payment was verified for this request", status=402)
-            return await upstream.embeddings(await request.body())
-        except RequestError as error:
-            return refusal(error)
-
-    @router.get(MODELS_PATH)
-    async def models() -> Response:
-        try:
-            return await upstream.models()
-        except RequestError as error:
-            return refusal(error)
-
-    return router
-
-
-def _offer(config: GatewayConfig, domain: TokenDomain) -> RouteConfig:
-    price = AssetAmount(
-        amount=str(config.price_usd6),
-        asset=config.asset,
-        extra={"name": domain.name, "version": domain.version},
+    app = Starlette(
+        routes=[
+            *(Route(path, counter, methods=["GET", "POST"]) for path in PATHS),
+            Route(MODELS_PATH, counter.models),
+            Route(OFFER_PATH, show_offer),
+            Route(STATUS_PATH, show_status),
+            Route("/healthz", healthz),
+            Route("/metrics", metrics),
+        ],
+        exception_handlers={HTTPException: unknown, Exception: failed},
+        lifespan=lifespan,
     )
-    option = PaymentOption(
-        scheme="exact",
-        pay_to=config.pay_to,
-        price=price,
-        network=config.network,
-        max_timeout_seconds=config.payment_valid_seconds,
-    )
-    return RouteConfig(accepts=option, description="One embeddings request", mime_type="application/json")
+    app.router.redirect_slashes = False  # nobody shall pay for a redirect
+    return BodyLimit(app, counter.max_body_bytes)
+
+
+def _tokens(call: Call, answer: Answer) -> Tokens | None:
+    """What the upstream counted, None if it did not. Raises RequestError for an answer that nobody should pay for."""
+    try:
+        document = json.loads(answer.body or b"")
+    except (ValueError, RecursionError):
+        document = None
+    if answer.status != 200 or not is_answer(call.path, document):
+        message = f"the node answered {answer.status} without what was asked for"
+        raise RequestError(message, status=502, code="upstream_invalid")
+    return counted(document)
+
+
+def _refunded(receipt: Receipt) -> Response:
+    return _with_receipt(JSONResponse({"message": "refunded"}), receipt)
+
+
+def _with_receipt(response: Response, receipt: Receipt | None) -> Response:
+    if receipt is not None:
+        response.headers[PAYMENT_RESPONSE] = receipt.header
+    return response

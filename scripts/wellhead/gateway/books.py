@@ -24,6 +24,9 @@ class Books(Protocol):
     ) -> Admission:
         """Reserve `price` for a call."""
 
+    async def hold(self, channel_id: bytes, ceiling: int) -> Admission:
+        """Reserve all that is left, for a refund."""
+
     async def charge(self, admitted: Admission, cost: int) -> ChannelAccount:
         """The call was served; the charge is durable when this returns."""
 
@@ -50,6 +53,9 @@ class SoleBooks:
         self, channel_id: bytes, ceiling: int, signature: bytes, price: int, *, concurrent: bool
     ) -> Admission:
         return self._ledger.admit(channel_id, ceiling, signature, price, concurrent=concurrent)
+
+    async def hold(self, channel_id: bytes, ceiling: int) -> Admission:
+        return self._ledger.hold(channel_id, ceiling)
 
     async def charge(self, admitted: Admission, cost: int) -> ChannelAccount:
         charged = self._ledger.charge(admitted, cost)
@@ -90,6 +96,9 @@ class SharedBooks:
             *(channel_id, ceiling, signature, price, self._call_seconds),
             concurrent=concurrent,
         )
+
+    async def hold(self, channel_id: bytes, ceiling: int) -> Admission:
+        return await asyncio.to_thread(self._ledger.hold, channel_id, ceiling, self._call_seconds)
 
     async def charge(self, admitted: Admission, cost: int) -> ChannelAccount:
         return await asyncio.to_thread(self._ledger.charge, admitted, cost)

@@ -92,6 +92,18 @@ class ChannelAccount:
             return admitted
         return replace(admitted, signed_ceiling=ceiling, signature=signature)
 
+    def hold(self, ceiling: int) -> ChannelAccount:
+        """With all that is left reserved, for a refund: on a voucher over no more than was charged, as the scheme has
+        it. Raises AdmissionError and changes nothing."""
+        if self.reserved:
+            raise AdmissionError(ERR_CHANNEL_BUSY, "a call on this channel is under way; try again after it")
+        if ceiling != self.charged:
+            raise AdmissionError(
+                ERR_CUMULATIVE_AMOUNT_MISMATCH,
+                f"the voucher's ceiling is {ceiling}; {self.charged} charged is what a refund is signed over",
+            )
+        return replace(self, reserved=self.balance - self.charged)
+
     def charge(self, price: int, cost: int) -> ChannelAccount:
         """A call admitted at `price` was served and cost `cost`, at most `price`."""
         if not 0 <= cost <= price <= self.reserved:

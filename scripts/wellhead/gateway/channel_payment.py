@@ -47,14 +47,16 @@ class ChannelPayment(NamedTuple):
     deposit_amount: int
     # None asks for all that is left; meaningful with a refund alone.
     refund_amount: int | None
+    # Ours, beside the scheme's fields: the payer side has several calls under way on this channel.
+    concurrent: bool
     # The whole payload as it came, for the facilitator's part of the work.
     payload: dict[str, Any]
     accepted: dict[str, Any]
 
 
-def scheme_of(header: str) -> str:
-    """The scheme that a PAYMENT-SIGNATURE header pays by. Raises UnreadablePaymentError."""
-    return _text(_object(decode(header), "accepted"), "scheme")
+def scheme_of(document: dict[str, Any]) -> str:
+    """The scheme that a decoded header pays by. Raises UnreadablePaymentError."""
+    return _text(_object(document, "accepted"), "scheme")
 
 
 def decode(header: str) -> dict[str, Any]:
@@ -98,6 +100,7 @@ def read(document: dict[str, Any]) -> ChannelPayment:
         signature=_bytes(voucher, "signature"),
         deposit_amount=deposit_amount,
         refund_amount=refund_amount,
+        concurrent=payload.get("concurrent") is True,
         payload=payload,
         accepted=accepted,
     )

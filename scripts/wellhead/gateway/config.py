@@ -1,10 +1,12 @@
-"""What a gateway is told before it starts. The facilitator's key is not here: it comes from a keystore."""
+"""What a gateway is told before it starts. Keys are not here: they come from keystores."""
 
 from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field, HttpUrl
 
 from wellhead.fields import Address
+from wellhead.gateway.prices import ModelPrice
+from wellhead.reference.channel import MAX_WITHDRAW_DELAY_SECONDS, MIN_WITHDRAW_DELAY_SECONDS
 
 
 class GatewayConfig(BaseModel):
@@ -15,22 +17,30 @@ class GatewayConfig(BaseModel):
     host: str = "127.0.0.1"
     port: int = Field(default=8700, ge=0, le=65_535)
 
-    # The upstream's root: /v1/embeddings and /v1/models are below it.
-    upstream_url: HttpUrl
+    # Roots of OpenAI-shaped servers: /v1/embeddings and the rest are below each.
+    upstreams: tuple[HttpUrl, ...] = Field(min_length=1, max_length=256)
     upstream_timeout_seconds: float = Field(default=60, gt=0, le=600)
+    models: tuple[ModelPrice, ...] = Field(min_length=1)
 
     rpc_url: str
     chain_id: int = Field(gt=0)
     asset: Address
-    # Who is paid: the node's share contract, so that income cannot be led around its holders.
+    # Who is paid: the node's share contract or a pool, so that income cannot be led around its holders.
     pay_to: Address
-    # Atomic stablecoin units (6 decimals) per call, whatever its length: the body limit bounds the work.
-    price_usd6: int = Field(gt=0, lt=2**64)
 
     max_body_bytes: int = Field(default=1 << 20, ge=1_024, le=1 << 26)
     # How long a signed payment stays valid; it must outlast the upstream and the settlement.
     payment_valid_seconds: int = Field(default=300, ge=30, le=3_600)
     settle_timeout_seconds: float = Field(default=30, gt=0, le=120)
+
+    # Channels. The longer the delay, the more time there is to claim before a payer withdraws.
+    withdraw_delay_seconds: int = Field(
+        default=86_400, ge=MIN_WITHDRAW_DELAY_SECONDS, le=MAX_WITHDRAW_DELAY_SECONDS
+    )
+    # Each deposit is a transaction that the gateway pays for.
+    min_deposit_usd6: int = Field(default=10_000, gt=0, lt=2**64)
+    # As SQLAlchemy writes it. SQLite: this gateway is alone on it. PostgreSQL: several may share it.
+    ledger_url: str = "sqlite:///gateway.db"
 
     @property
     def network(self) -> str:

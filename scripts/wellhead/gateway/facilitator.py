@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import Any, NamedTuple
+from typing import Any
 
 from eth_account.signers.local import LocalAccount
 from requests.exceptions import RequestException
@@ -17,20 +17,37 @@ from web3.contract import Contract
 from web3.exceptions import ContractCustomError, ContractLogicError, Web3Exception, Web3RPCError
 from x402 import x402FacilitatorSync
 from x402.mechanisms.evm import FacilitatorWeb3Signer
-from x402.mechanisms.evm.constants import ERR_TRANSACTION_SIMULATION_FAILED
+from x402.mechanisms.evm.batch_settlement.errors import ERR_DEPOSIT_SIMULATION_FAILED
+from x402.mechanisms.evm.batch_settlement.facilitator import BatchSettlementEvmFacilitator
+from x402.mechanisms.evm.batch_settlement.facilitator.deposit_eip3009 import (
+    build_eip3009_deposit_collector_data,
+)
+from x402.mechanisms.evm.batch_settlement.facilitator.utils import (
+    verify_batch_settlement_voucher_typed_data,
+)
+from x402.mechanisms.evm.batch_settlement.types import DepositPayload
+from x402.mechanisms.evm.constants import (
+    ERR_INSUFFICIENT_BALANCE,
+    ERR_NONCE_ALREADY_USED,
+    ERR_TRANSACTION_SIMULATION_FAILED,
+)
 from x402.mechanisms.evm.exact.facilitator import ExactEvmScheme
 from x402.schemas import (
     PaymentPayload,
     PaymentRequirements,
     SettleResponse,
-    SupportedResponse,
     VerifyResponse,
 )
 
 from wellhead.chain import artifacts, revert
+from wellhead.chain.contracts.batch_settlement import BatchSettlement
+from wellhead.deploy.canonical import COLLECTOR, SETTLEMENT
 from wellhead.errors import Misused, Refused
+from wellhead.gateway import channel_payment
+from wellhead.gateway.channel_payment import ChannelPayment
 from wellhead.gateway.config import GatewayConfig
 from wellhead.gateway.signer import RenewedSigner
+from wellhead.gateway.terms import TokenDomain
 from wellhead.units import format_usd
 
 # Reasons of ours, beside those of x402. What follows ": " in a reason is for people.
@@ -40,18 +57,14 @@ AUTHORIZATION_USED = "authorization_used"
 REFUSED_BY_TOKEN = "refused_by_token"
 UNREADABLE = "unreadable_payment: it does not hold what an EIP-3009 authorization consists of"
 
+# x402 says that a transfer would fail, with or without Multicall3's help to say why; the token says it in words.
+_WOULD_FAIL = frozenset({ERR_TRANSACTION_SIMULATION_FAILED, ERR_INSUFFICIENT_BALANCE, ERR_NONCE_ALREADY_USED})
+
 _log = logging.getLogger(__name__)
 
 
-class TokenDomain(NamedTuple):
-    """The token's EIP-712 name and version, which a payer signs under."""
-
-    name: str
-    version: str
-
-
 class Facilitator:
-    """x402's asynchronous FacilitatorClient, without a network between."""
+    """x402's facilitator for both schemes on one network."""
 
     def __init__(self, config: GatewayConfig, account: LocalAccount) -> None:
         """Raises Misused when the chain, the token or the payee is not what the configuration says.
@@ -68,10 +81,9 @@ class Facilitator:
         )
         self._inner = x402FacilitatorSync()
         self._inner.register([config.network], ExactEvmScheme(signer))
-
-    def get_supported(self) -> SupportedResponse:
-        """What this facilitator can verify and settle: `exact` on one network."""
-        return self._inner.get_supported()
+        self._inner.register([config.network], BatchSettlementEvmFacilitator(signer))
+        self._signer = signer
+        self._chain_id = config.chain_id
 
     async def verify(self, payload: PaymentPayload, requirements: PaymentRequirements) -> VerifyResponse:
         """Whether `payload` would pay `requirements` now. Sends nothing, raises nothing."""
@@ -80,6 +92,18 @@ class Facilitator:
     async def settle(self, payload: PaymentPayload, requirements: PaymentRequirements) -> SettleResponse:
         """Carry the payment out and wait until it is mined. Raises nothing."""
         return await asyncio.to_thread(self._settle, payload, requirements)
+
+    def signed_by_contract(self, payment: ChannelPayment) -> bool:
+        """Whether a payer that is a contract acknowledges its voucher by ERC-1271."""
+        return verify_batch_settlement_voucher_typed_data(
+            self._signer,
+            channel_id=f"0x{payment.claimed_channel_id.hex()}",
+            max_claimable_amount=str(payment.max_claimable_amount),
+            payer_authorizer=payment.config.payer_authorizer,
+            payer=payment.config.payer,
+            signature=f"0x{payment.signature.hex()}",
+            chain_id=self._chain_id,
+        )
 
     def _verify(self, payload: PaymentPayload, requirements: PaymentRequirements) -> VerifyResponse:
         try:
@@ -113,8 +137,10 @@ class Facilitator:
         try:
             if not self._w3.is_connected():
                 return gone
-            if reason == ERR_TRANSACTION_SIMULATION_FAILED:
+            if reason in _WOULD_FAIL:
                 return self._why(payload.payload, int(requirements.amount))
+            if reason == ERR_DEPOSIT_SIMULATION_FAILED:
+                return f"{reason}: {self._why_no_deposit(_as_channel_payment(payload))}"
         except (RequestException, Web3Exception):
             return gone
         return reason
@@ -147,6 +173,19 @@ class Facilitator:
         except (ContractCustomError, ContractLogicError, Web3RPCError) as error:
             return f"{REFUSED_BY_TOKEN}: {revert.from_exception(error)}"
         return f"{REFUSED_BY_TOKEN}: refused a moment ago, and no longer; try again"
+
+    def _why_no_deposit(self, payment: ChannelPayment) -> str:
+        settlement = BatchSettlement(self._w3, SETTLEMENT.address)
+        data = build_eip3009_deposit_collector_data(DepositPayload.from_dict(payment.payload))
+        try:
+            settlement.deposit(payment.config, payment.deposit_amount, COLLECTOR.address, data).call()
+        except (ContractCustomError, ContractLogicError, Web3RPCError) as error:
+            return str(revert.from_exception(error))
+        return "refused a moment ago, and no longer; try again"
+
+
+def _as_channel_payment(payload: PaymentPayload) -> ChannelPayment:
+    return channel_payment.read(payload.model_dump(mode="json", by_alias=True))
 
 
 def _token(w3: Web3, asset: str) -> Contract:

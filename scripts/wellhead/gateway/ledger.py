@@ -160,6 +160,14 @@ class Ledger:
             connection.execute(insert(_admissions).values(**admitted._asdict(), expires_at=expires_at))
         return admitted
 
+    def hold(self, channel_id: bytes, ceiling: int, seconds: float) -> Admission:
+        """Reserve all that is left, for a refund that will be over in `seconds`. Raises as `admit` does."""
+        with self._locked(channel_id) as (connection, account):
+            held = Admission(uuid4().hex, channel_id, account.hold(ceiling).reserved)
+            expires_at = self._clock() + seconds
+            connection.execute(insert(_admissions).values(**held._asdict(), expires_at=expires_at))
+        return held
+
     def charge(self, admitted: Admission, cost: int) -> ChannelAccount:
         """The call was served and cost `cost`; the channel after it. Durable when this returns.
 
@@ -224,7 +232,7 @@ class Ledger:
                 if change.before is None:
                     connection.execute(insert(_channels), [_values(change, self._clock())])
                 else:
-                    self._write(connection, *change)
+                    self._write(connection, change.channel_id, change.before, change.after)
 
     # Reading ----------------------------------------------------------------------------------------
 

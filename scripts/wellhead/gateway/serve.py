@@ -10,19 +10,23 @@ import uvicorn
 from eth_account.signers.local import LocalAccount
 
 from wellhead.errors import Refused
-from wellhead.gateway.app import create_app
+from wellhead.gateway.assembly import Gateway
 from wellhead.gateway.config import GatewayConfig
-from wellhead.gateway.facilitator import Facilitator
 
 SHUTDOWN_GRACE_SECONDS = 10  # a payment that is being settled should reach its receipt
 
 
-def serve(config: GatewayConfig, account: LocalAccount, announce: Callable[[str], None]) -> None:
+def serve(
+    config: GatewayConfig,
+    facilitator: LocalAccount,
+    authorizer: LocalAccount,
+    announce: Callable[[str], None],
+) -> None:
     """Serve until SIGTERM or SIGINT. `announce` gets the URL once connections are taken.
 
     Raises Misused or Refused before that: chain, asset or port are not to be had.
     """
-    app = create_app(config, Facilitator(config, account))
+    app = Gateway(config, facilitator, authorizer).app
     with _listen(config.host, config.port) as listener:
         server = uvicorn.Server(
             uvicorn.Config(

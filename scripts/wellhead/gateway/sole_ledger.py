@@ -34,7 +34,7 @@ class SoleLedger:
         ledger.drop_admissions()
         self._accounts: dict[bytes, ChannelAccount] = {}
         self._stored: dict[bytes, ChannelAccount] = {}
-        self._admitted: dict[str, int] = {}
+        self._admitted: set[str] = set()
         self._ids = count()
         self._changed: set[bytes] = set()
         self._unwritten: set[bytes] = set()
@@ -60,11 +60,14 @@ class SoleLedger:
     ) -> Admission:
         """Reserve `price`. Raises UnknownChannelError, or AdmissionError as the channel's rules do."""
         with self._lock:
-            account = self._account(channel_id)
-            self._accounts[channel_id] = account.admit(ceiling, signature, price, concurrent=concurrent)
-            admitted = Admission(str(next(self._ids)), channel_id, price)
-            self._admitted[admitted.admission_id] = price
-        return admitted
+            account = self._account(channel_id).admit(ceiling, signature, price, concurrent=concurrent)
+            return self._begin(channel_id, account, price)
+
+    def hold(self, channel_id: bytes, ceiling: int) -> Admission:
+        """Reserve all that is left, for a refund. Raises as `admit` does."""
+        with self._lock:
+            account = self._account(channel_id).hold(ceiling)
+            return self._begin(channel_id, account, account.reserved)
 
     def charge(self, admitted: Admission, cost: int) -> Charged:
         """The call was served and cost `cost`. Raises UnknownChannelError for one that has ended already."""
@@ -85,7 +88,8 @@ class SoleLedger:
     def release(self, admitted: Admission) -> None:
         """The call was not served. Harmless if it has ended already."""
         with self._lock:
-            if self._admitted.pop(admitted.admission_id, None) is not None:
+            if admitted.admission_id in self._admitted:
+                self._admitted.remove(admitted.admission_id)
                 account = self._account(admitted.channel_id)
                 self._accounts[admitted.channel_id] = account.release(admitted.price)
 
@@ -138,9 +142,16 @@ class SoleLedger:
             self._accounts[channel_id] = self._stored[channel_id] = known
         return known
 
+    def _begin(self, channel_id: bytes, account: ChannelAccount, price: int) -> Admission:
+        self._accounts[channel_id] = account
+        admitted = Admission(str(next(self._ids)), channel_id, price)
+        self._admitted.add(admitted.admission_id)
+        return admitted
+
     def _end(self, admitted: Admission) -> None:
-        if self._admitted.pop(admitted.admission_id, None) is None:
+        if admitted.admission_id not in self._admitted:
             raise UnknownChannelError(f"admission {admitted.admission_id} was charged or released")
+        self._admitted.remove(admitted.admission_id)
 
     def _keep(self, channel_id: bytes, account: ChannelAccount, written: Future[None]) -> None:
         self._accounts[channel_id] = account

@@ -1,0 +1,85 @@
+"""A gateway put together from its configuration and two keys."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from eth_account.signers.local import LocalAccount
+from sqlalchemy.engine import make_url
+from starlette.applications import Starlette
+from starlette.types import ASGIApp
+from web3 import HTTPProvider, Web3
+
+from wellhead.deploy.canonical import SETTLEMENT
+from wellhead.gateway.app import Counter, create_app
+from wellhead.gateway.books import Books, SharedBooks, SoleBooks
+from wellhead.gateway.channel_chain import ChannelChain
+from wellhead.gateway.channel_desk import ChannelDesk
+from wellhead.gateway.channel_watch import ChannelWatch
+from wellhead.gateway.config import GatewayConfig
+from wellhead.gateway.exact_desk import ExactDesk
+from wellhead.gateway.facilitator import Facilitator
+from wellhead.gateway.ledger import Ledger
+from wellhead.gateway.meters import Meters
+from wellhead.gateway.offer import offer_page
+from wellhead.gateway.sole_ledger import SoleLedger
+from wellhead.gateway.terms import Terms
+from wellhead.gateway.till import Till
+from wellhead.gateway.upstreams import Upstreams
+
+
+class Gateway:
+    """All parts of one gateway. Its `app` starts and stops them."""
+
+    def __init__(
+        self, config: GatewayConfig, facilitator_account: LocalAccount, authorizer: LocalAccount
+    ) -> None:
+        """`facilitator_account` pays the gas of payments; `authorizer` signs for the receiver. Neither key may be used
+        for anything else meanwhile. Raises Misused or Refused when chain or token are not what `config` says."""
+        facilitator = Facilitator(config, facilitator_account)
+        w3 = Web3(HTTPProvider(config.rpc_url, request_kwargs={"timeout": 30}))
+        self.terms = Terms(config, facilitator.domain, authorizer.address)
+        self._ledger, self.books = _open_books(config)
+        self._watch = ChannelWatch(w3, SETTLEMENT.address, self.books, config.withdraw_delay_seconds)
+        chain = ChannelChain(w3, SETTLEMENT.address, facilitator, authorizer, self._watch)
+        till = Till(ChannelDesk(self.terms, self.books, chain), ExactDesk(self.terms, facilitator))
+        self._upstreams = Upstreams([str(url) for url in config.upstreams], config.upstream_timeout_seconds)
+        self.meters = Meters()
+        counter = Counter(self.terms, till, self._upstreams, self.meters)
+        offer = offer_page(self.terms)
+        self.app: ASGIApp = create_app(counter, offer, self.meters, self.status, self._running)
+
+    async def status(self) -> dict[str, Any]:
+        """How the gateway stands now. Amounts are atomic units."""
+        waiting = await self.books.claimable()
+        return {
+            "status": "chain lost" if self._watch.is_blind() else "ok",
+            "channels_to_claim": len(waiting),
+            "unclaimed_usd6": sum(channel.account.unclaimed for channel in waiting),
+            "nodes": [
+                {"url": node.url, "under_way": node.under_way, "failures": node.failures}
+                for node in self._upstreams.nodes
+            ],
+        }
+
+    @asynccontextmanager
+    async def _running(self, _: Starlette) -> AsyncIterator[None]:
+        watching = asyncio.create_task(self._watch.run())
+        try:
+            yield
+        finally:
+            watching.cancel()
+            await self._upstreams.close()
+            await asyncio.to_thread(self._ledger.close)
+
+
+def _open_books(config: GatewayConfig) -> tuple[Ledger | SoleLedger, Books]:
+    ledger = Ledger(config.ledger_url)
+    if make_url(config.ledger_url).get_backend_name() != "sqlite":
+        # A call that streams for long ends by its silence, so no bound on its whole length is exact: ten are ample.
+        return ledger, SharedBooks(ledger, 10 * config.upstream_timeout_seconds)
+    sole = SoleLedger(ledger)
+    return sole, SoleBooks(sole)

@@ -1,0 +1,183 @@
+"""The nodes behind the gateway: OpenAI-shaped servers over HTTP, of which one answers each call.
+
+The one with the least to do and the shortest wait is asked; one that fails is passed over for a while and the next one
+asked in its place, as long as nothing of an answer has been passed on. Nothing of the customer's headers reaches them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import aiohttp
+
+from wellhead.gateway.openai_shape import RequestError
+
+MODELS_PATH = "/v1/models"
+PASSED_HEADERS = ("content-type", "retry-after")
+MAX_ANSWER_BYTES = 64 << 20
+# What says "not me, not now": another node may.
+UNAVAILABLE = frozenset({502, 503, 504})
+FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 1.0, 30.0
+# Of the newest wait in the average: ten calls forget most of what was.
+WEIGHT = 0.2
+KEEPALIVE_SECONDS = 3
+
+
+@dataclass(slots=True)
+class Node:
+    """What is known of one upstream."""
+
+    url: str
+    under_way: int = 0
+    wait_seconds: float = 0.0
+    failures: int = 0
+    paused_until: float = 0.0
+
+    def answered(self, waited_seconds: float) -> None:
+        """It spoke after `waited_seconds`."""
+        self.failures, self.paused_until = 0, 0.0
+        self.wait_seconds += WEIGHT * (waited_seconds - self.wait_seconds)
+
+    def failed(self, now: float) -> None:
+        """It did not speak; the next call comes after a pause that doubles."""
+        pause = min(FIRST_PAUSE_SECONDS * 2 ** min(self.failures, 10), LONGEST_PAUSE_SECONDS)
+        self.failures, self.paused_until = self.failures + 1, now + pause
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An upstream's answer whose first byte has come, after `waited_seconds`. `body` is None if it is to be read as a
+    stream."""
+
+    status: int
+    waited_seconds: float
+    headers: dict[str, str]
+    body: bytes | None
+    stream: aiohttp.StreamReader = field(repr=False)
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """The body as it comes. Raises aiohttp.ClientError when it breaks off, TimeoutError when it stalls."""
+        async for chunk in self.stream.iter_any():
+            yield chunk
+
+
+class Upstreams:
+    """Every node that serves what the gateway sells."""
+
+    def __init__(self, urls: Sequence[str], timeout_seconds: float) -> None:
+        """`timeout_seconds` bounds the wait for an answer, and each silence within a stream."""
+        self.nodes = [Node(url.rstrip("/")) for url in urls]
+        self._timeout = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=timeout_seconds)
+        self._session: aiohttp.ClientSession | None = None
+
+    async def close(self) -> None:
+        """Drop the connections."""
+        if self._session is not None:
+            await self._session.close()
+
+    @asynccontextmanager
+    async def ask(self, path: str, body: bytes, *, stream: bool) -> AsyncIterator[Answer]:
+        """The answer to a request. With `stream`, a good one's body is left to be read while this lasts.
+
+        Raises RequestError (502, 504) when no node gives one.
+        """
+        tried: set[int] = set()
+        while True:
+            node = self._next(tried)
+            tried.add(id(node))
+            node.under_way += 1
+            try:
+                started = time.monotonic()
+                try:
+                    response = await self._send("POST", node, path, body)
+                    answer = await _read(response, started, stream=stream and response.status == 200)
+                except (TimeoutError, aiohttp.ClientError) as error:
+                    node.failed(time.monotonic())
+                    if len(tried) < len(self.nodes):
+                        continue
+                    raise _no_answer(error) from None
+                if answer.status in UNAVAILABLE:
+                    node.failed(time.monotonic())
+                    if len(tried) < len(self.nodes):
+                        response.close()
+                        continue
+                else:
+                    node.answered(answer.waited_seconds)
+                try:
+                    yield answer
+                finally:
+                    # A stream that was not read to its end is not worth producing: closing says so.
+                    response.close() if answer.body is None else response.release()
+                return
+            finally:
+                node.under_way -= 1
+
+    async def models(self) -> Answer:
+        """The list of models of the first node that has one. Raises RequestError as `ask` does."""
+        tried: set[int] = set()
+        while True:
+            node = self._next(tried)
+            tried.add(id(node))
+            try:
+                started = time.monotonic()
+                response = await self._send("GET", node, MODELS_PATH, None)
+                return await _read(response, started, stream=False)
+            except (TimeoutError, aiohttp.ClientError) as error:
+                if len(tried) == len(self.nodes):
+                    raise _no_answer(error) from None
+
+    def _next(self, tried: set[int]) -> Node:
+        """The best of those that were not tried: in order first, then by how long it would take."""
+        now = time.monotonic()
+        left = [node for node in self.nodes if id(node) not in tried]
+        return min(
+            left,
+            key=lambda node: (
+                max(0.0, node.paused_until - now),
+                (node.under_way + 1) * node.wait_seconds,
+                node.under_way,
+            ),
+        )
+
+    async def _send(self, method: str, node: Node, path: str, body: bytes | None) -> aiohttp.ClientResponse:
+        if self._session is None:
+            # uvicorn hangs up after five idle seconds: a call must not meet that.
+            connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEPALIVE_SECONDS)
+            self._session = aiohttp.ClientSession(
+                connector=connector, timeout=self._timeout, auto_decompress=True
+            )
+        return await self._session.request(
+            method,
+            node.url + path,
+            data=body,
+            headers={"content-type": "application/json"} if body is not None else None,
+            allow_redirects=False,
+        )
+
+
+async def _read(response: aiohttp.ClientResponse, started: float, *, stream: bool) -> Answer:
+    headers = {name: response.headers[name] for name in PASSED_HEADERS if name in response.headers}
+    if stream and headers.get("content-type", "").startswith("text/event-stream"):
+        return Answer(response.status, time.monotonic() - started, headers, None, response.content)
+    body = bytearray()
+    async for chunk in response.content.iter_any():
+        body += chunk
+        if len(body) > MAX_ANSWER_BYTES:
+            response.close()
+            raise aiohttp.ClientPayloadError(f"an answer of more than {MAX_ANSWER_BYTES} bytes")
+    return Answer(response.status, time.monotonic() - started, headers, bytes(body), response.content)
+
+
+def _no_answer(error: Exception) -> RequestError:
+    # aiohttp's ServerTimeoutError is both: silence is what the customer should hear of.
+    if isinstance(error, asyncio.TimeoutError):
+        return RequestError("the node did not answer in time", status=504, code="upstream_timeout")
+    return RequestError(
+        f"the node behind this gateway cannot be reached: {type(error).__name__}",
+        status=502,
+        code="upstream_unreachable",
+    )

@@ -1,0 +1,153 @@
+"""Paying by channel: x402's own client against our gateway, on a real chain."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import httpx
+import openai
+import pytest
+from gateway_stage import CUSTOMER_USD6, PRICE_USD6, REQUEST, OpenStage, Stage, channel_client
+from standin_upstream import MODEL, VECTOR
+from x402.http.utils import decode_payment_required_header, decode_payment_response_header
+
+from wellhead.chain.contracts.batch_settlement import BatchSettlement, ChannelFigures
+from wellhead.deploy.canonical import SETTLEMENT
+from wellhead.gateway.channel_book import ChannelAccount
+
+DEPOSIT_USD6 = 100 * PRICE_USD6
+
+
+def figures(stage: Stage, receipt: dict[str, Any]) -> ChannelFigures:
+    """The channel of a receipt, on the chain."""
+    return BatchSettlement(stage.w3, SETTLEMENT.address).figures(_channel(receipt))
+
+
+def books(stage: Stage, receipt: dict[str, Any]) -> ChannelAccount:
+    """The channel of a receipt, in the gateway's books."""
+    return asyncio.run(stage.gateway.books.account(_channel(receipt)))
+
+
+def _channel(receipt: dict[str, Any]) -> bytes:
+    return bytes.fromhex(receipt["channelState"]["channelId"][2:])
+
+
+async def call(http: httpx.AsyncClient, stage: Stage) -> dict[str, Any]:
+    """One paid call; its receipt."""
+    answer = await http.post(f"{stage.url}/v1/embeddings", json=REQUEST)
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["data"][0]["embedding"] == list(VECTOR)
+    receipt = decode_payment_response_header(answer.headers["PAYMENT-RESPONSE"])
+    assert receipt.success
+    return {"transaction": receipt.transaction, "amount": receipt.amount, **(receipt.extra or {})}
+
+
+def calls(stage: Stage, count: int) -> list[dict[str, Any]]:
+    """Calls one after the other by one client; their receipts."""
+
+    async def story() -> list[dict[str, Any]]:
+        http, _ = channel_client(stage)
+        async with http:
+            return [await call(http, stage) for _ in range(count)]
+
+    return asyncio.run(story())
+
+
+def test_one_deposit_pays_for_many_calls(stage: Stage) -> None:
+    blocks = stage.w3.eth.block_number
+    first, *rest = calls(stage, 6)
+    assert stage.w3.eth.block_number == blocks + 1
+    assert stage.w3.eth.get_transaction_receipt(first["transaction"])["status"] == 1
+    assert [(receipt["transaction"], receipt["amount"]) for receipt in rest] == [("", "")] * 5
+    assert {receipt["chargedAmount"] for receipt in (first, *rest)} == {str(PRICE_USD6)}
+    assert rest[-1]["channelState"]["chargedCumulativeAmount"] == str(6 * PRICE_USD6)
+    account = books(stage, first)
+    assert (account.charged, account.reserved, account.balance) == (6 * PRICE_USD6, 0, DEPOSIT_USD6)
+    assert stage.usd.of(stage.customer.address) == CUSTOMER_USD6 - DEPOSIT_USD6
+    assert figures(stage, first).balance == DEPOSIT_USD6
+
+
+def test_openais_client_pays_through_a_channel(stage: Stage) -> None:
+    async def embed() -> openai.types.CreateEmbeddingResponse:
+        http, _ = channel_client(stage)
+        async with http:
+            client = openai.AsyncOpenAI(base_url=f"{stage.url}/v1", api_key="unused", http_client=http)  # type: ignore[arg-type]
+            await client.embeddings.create(model=MODEL, input="one")
+            return await client.embeddings.create(model=MODEL, input=["one", "two"])
+
+    assert [item.embedding for item in asyncio.run(embed()).data] == [pytest.approx(VECTOR)] * 2
+
+
+def test_a_client_that_lost_its_memory_resyncs(stage: Stage) -> None:
+    calls(stage, 3)
+    (resumed,) = calls(stage, 1)
+    assert resumed["channelState"]["chargedCumulativeAmount"] == str(4 * PRICE_USD6)
+    assert resumed["transaction"] == ""
+
+
+def test_a_channel_that_runs_out_is_topped_up(open_stage: OpenStage) -> None:
+    with open_stage(min_deposit_usd6=1) as stage:
+        receipts = calls(stage, 101)
+    assert [bool(receipt["transaction"]) for receipt in receipts] == [True] + 99 * [False] + [True]
+    assert receipts[-1]["channelState"]["balance"] == str(2 * DEPOSIT_USD6)
+
+
+def test_a_call_that_fails_costs_nothing_but_keeps_the_deposit(stage: Stage) -> None:
+    async def story() -> tuple[httpx.Response, dict[str, Any]]:
+        http, _ = channel_client(stage)
+        async with http:
+            stage.upstream.status = 500
+            failed = await http.post(f"{stage.url}/v1/embeddings", json=REQUEST)
+            stage.upstream.status = 200
+            return failed, await call(http, stage)
+
+    failed, served = asyncio.run(story())
+    assert failed.status_code == 500
+    receipt = decode_payment_response_header(failed.headers["PAYMENT-RESPONSE"])
+    assert receipt.extra is not None
+    assert receipt.extra["chargedAmount"] == "0"
+    assert served["transaction"] == ""
+    assert served["channelState"]["chargedCumulativeAmount"] == str(PRICE_USD6)
+
+
+def test_the_stock_refund_gives_back_what_is_left(stage: Stage) -> None:
+    async def pay() -> Any:
+        http, scheme = channel_client(stage)
+        async with http:
+            receipts = [await call(http, stage) for _ in range(2)]
+        return scheme, receipts[0]
+
+    scheme, receipt = asyncio.run(pay())
+    refunded = scheme.refund(f"{stage.url}/v1/embeddings")
+    assert refunded.success
+    assert stage.usd.of(stage.customer.address) == CUSTOMER_USD6 - 2 * PRICE_USD6
+    left = figures(stage, receipt)
+    assert (left.balance, left.total_claimed) == (2 * PRICE_USD6, 2 * PRICE_USD6)
+    account = books(stage, receipt)
+    assert (account.charged, account.unclaimed, account.balance) == (2 * PRICE_USD6, 0, 2 * PRICE_USD6)
+    assert account.refund_nonce == 1
+
+
+def test_a_refund_of_a_part_leaves_a_channel_that_pays(stage: Stage) -> None:
+    async def pay() -> Any:
+        http, scheme = channel_client(stage)
+        async with http:
+            await call(http, stage)
+            from x402.mechanisms.evm.batch_settlement.client.refund import RefundOptions
+
+            url = f"{stage.url}/v1/embeddings"
+            await asyncio.to_thread(scheme.refund, url, RefundOptions(amount=str(50 * PRICE_USD6)))
+            return await call(http, stage)
+
+    receipt = asyncio.run(pay())
+    assert receipt["transaction"] == ""
+    assert receipt["channelState"]["balance"] == str(50 * PRICE_USD6)
+    assert receipt["channelState"]["chargedCumulativeAmount"] == str(2 * PRICE_USD6)
+
+
+def test_get_shows_the_terms(stage: Stage) -> None:
+    answer = httpx.get(f"{stage.url}/v1/embeddings", timeout=20)
+    assert answer.status_code == 402
+    terms = decode_payment_required_header(answer.headers["PAYMENT-REQUIRED"])
+    assert [offer.scheme for offer in terms.accepts] == ["batch-settlement", "exact"]
