@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -80,6 +81,18 @@ class SettlerStage(NamedTuple):
         """Transactions that the gas payer ever got mined."""
         return self.w3.eth.get_transaction_count(keys.local_account(GAS_PAYER).address)
 
+    def waiting(self) -> list[Any]:
+        """The gas payer's transactions that wait to be mined."""
+        pool = self.rpc("txpool_content")
+        mine = keys.local_account(GAS_PAYER).address
+        return [
+            one
+            for kind in ("pending", "queued")
+            for sender, by_nonce in pool[kind].items()
+            if Web3.to_checksum_address(sender) == mine
+            for one in by_nonce.values()
+        ]
+
     def claimed(self, config: ChannelConfig) -> int:
         return self.settlement.figures(self.channel_id(config)).total_claimed
 
@@ -152,7 +165,7 @@ class SettlerStage(NamedTuple):
 
     def settle(self, settler: Settler, **options: Any) -> None:
         """Look until nothing is under way; every look finds a block more."""
-        for _ in range(30):
+        for _ in range(40):
             settler.tick(**options)
             if settler.status().under_way is None:
                 return
@@ -160,8 +173,16 @@ class SettlerStage(NamedTuple):
         raise AssertionError(f"still under way: {settler.status()}")
 
 
-def raise_settler_stage(chain: local.LocalChain, folder: Path) -> SettlerStage:
-    """On a fresh chain."""
+@contextmanager
+def settler_stage(folder: Path) -> Iterator[SettlerStage]:
+    """A stage on a chain of its own."""
+    with local.running("anvil", log=folder / "chain.log") as chain:
+        stage = _raise(chain, folder)
+        yield stage
+        stage.ledger.close()
+
+
+def _raise(chain: local.LocalChain, folder: Path) -> SettlerStage:
     w3 = chain.connect()
     owner = Sender(w3, keys.local_account("owner"))
     customer = Sender(w3, keys.local_account(PAYER))

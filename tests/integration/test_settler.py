@@ -14,7 +14,7 @@ from settler_stage import (
     PRICE_USD6,
     SENDING,
     SettlerStage,
-    raise_settler_stage,
+    settler_stage,
     some_account,
 )
 
@@ -30,10 +30,8 @@ REVERTING = "0x5f5ffd"
 
 @pytest.fixture
 def stage(tmp_path: Path) -> Iterator[SettlerStage]:
-    with local.running("anvil", log=tmp_path / "chain.log") as chain:
-        raised = raise_settler_stage(chain, tmp_path)
+    with settler_stage(tmp_path) as raised:
         yield raised
-        raised.ledger.close()
 
 
 @pytest.fixture

@@ -204,7 +204,7 @@ class ClaimSender:
         except ContractRefused as refused:
             _log.warning("batch %s would revert by now and is built anew: %s", batch.batch_id, refused)
             self._decide(batch, DROPPED)
-        return None
+            return None
         newest = batch.transactions[-1]
         if self._clock() - newest.signed_at >= self._patience(batch):
             fees = raised_fees(newest.fees, self._suggested(), self._policy.max_fee_wei)

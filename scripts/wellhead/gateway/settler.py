@@ -26,7 +26,7 @@ from wellhead.gateway.claim_policy import ClaimPlan, ClaimPolicy, ClaimRow, clai
 from wellhead.gateway.claim_sender import ClaimSender, SendingPolicy, UnderWay
 from wellhead.gateway.settler_lease import LeaseLostError, SettlerLease, open_database
 
-LEASE_SECONDS = 120  # above any one look, whose requests to the chain have timeouts of their own
+LEASE_SECONDS = 60  # above any one look: a node that answers so slowly is no use anyway
 DEFAULT_CLAIM_POLICY, DEFAULT_SENDING_POLICY = ClaimPolicy(), SendingPolicy()
 _log = logging.getLogger(__name__)
 
