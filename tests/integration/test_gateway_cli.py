@@ -113,7 +113,7 @@ def infer(site: Site, *arguments: str) -> str:
 def test_run_announces_what_it_sells(site: Site) -> None:
     share = site.session.share(1).address
     assert site.announced["pay_to"] == share
-    assert site.announced["price_usd6"] == PRICE_USD6
+    assert site.announced["models"][0]["usd6_per_call"] == PRICE_USD6
     assert site.announced["facilitator"] == keys.local_account("facilitator").address
 
 
@@ -157,7 +157,9 @@ def test_infer_needs_a_gateway(site: Site) -> None:
 
 def test_status_tells_what_is_sold(site: Site) -> None:
     facts = json.loads(wellhead("gateway", "status", site.gateway_url, "--json"))
-    assert (facts["price_usd6"], facts["pay_to"]) == (PRICE_USD6, site.announced["pay_to"])
+    assert facts["pay_to"] == site.announced["pay_to"]
+    assert facts["models"][0]["usd6_per_call"] == PRICE_USD6
+    assert (facts["status"], facts["unclaimed_usd6"]) == ("ok", 0)
     assert "$0.0025" in wellhead("gateway", "status", site.gateway_url)
 
 
@@ -166,8 +168,9 @@ def test_status_tells_a_gateway_from_others() -> None:
         wellhead("gateway", "status", f"http://127.0.0.1:{local.free_port()}")
     other = StandInUpstream()
 
-    @other.app.get("/healthz")
-    def healthz() -> dict[str, str]:
+    @other.app.get("/status")
+    @other.app.get("/.well-known/x402")
+    def status() -> dict[str, str]:
         return {"status": "ok"}
 
     with serving(other.app) as url, pytest.raises(Refused, match="is no gateway"):
@@ -188,9 +191,9 @@ def test_run_dry_checks_and_serves_nothing(site: Site) -> None:
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (["--price", "0"], "price_usd6"),
+        (["--price", "0"], "price of 0"),
         (["--price", "1e-3"], "price"),
-        (["--upstream", "node:8600"], "upstream_url"),
+        (["--upstream", "node:8600"], "upstreams"),
         (["--as", "nobody"], "nobody"),
     ],
 )

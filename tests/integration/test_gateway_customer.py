@@ -174,7 +174,7 @@ def test_terms_on_another_chain_are_not_signed(stage: Stage) -> None:
 
 def terms_of(network: str, stage: Stage) -> str:
     terms = decode_payment_required_header(post(stage).headers["PAYMENT-REQUIRED"])
-    terms.accepts = [terms.accepts[0].model_copy(update={"network": network})]
+    terms.accepts = [terms.accepts[1].model_copy(update={"network": network})]
     return encode_payment_required_header(terms)
 
 
@@ -212,7 +212,7 @@ def test_infer_says_in_words_what_the_gateway_refused(stage: Stage) -> None:
 
 def test_infer_notices_a_server_that_is_no_gateway(stage: Stage) -> None:
     with (
-        customer_of(stage, url=str(stage.config.upstream_url)) as customer,
+        customer_of(stage, url=str(stage.config.upstreams[0])) as customer,
         pytest.raises(Refused, match="asks for no payment"),
     ):
         customer.infer(MODEL, ["x"])

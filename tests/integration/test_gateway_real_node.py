@@ -45,7 +45,7 @@ def wait_until_up(url: str, process: ManagedProcess) -> None:
 
 def test_similar_texts_are_closer_and_every_call_is_paid(open_stage: OpenStage, node_url: str) -> None:
     texts = ["Oil is metered by the barrel.", "Crude is sold in barrels.", "The cat sleeps on the sofa."]
-    with open_stage(upstream_url=node_url) as stage:
+    with open_stage(upstreams=[node_url]) as stage:
         config = stage.config
         account = (stage.customer, config.rpc_url, config.asset, PRICE_USD6)
         with Customer(stage.url, *account) as customer:

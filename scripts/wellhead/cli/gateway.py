@@ -7,6 +7,8 @@ from typing import Annotated, Any
 
 import typer
 from pydantic import ValidationError
+from rich.console import Console
+from rich.table import Table
 
 from wellhead.chain import keys
 from wellhead.cli import render
@@ -113,7 +115,7 @@ def status(
     ] = f"http://{DEFAULT_HOST}:{DEFAULT_PORT}",
     as_json: JsonOption = False,
 ) -> None:
-    """Show what a running gateway sells, for how much, and who is paid."""
+    """Show what a running gateway sells for how much, who is paid, and what is still to be claimed."""
     from wellhead.gateway.status import ask
 
     _show({"url": url, **ask(url)}, as_json)
@@ -122,15 +124,29 @@ def status(
 def _ledger_of(session: Session, node: int) -> str:
     """A file per node and chain; a local chain that starts anew is another one."""
     genesis = session.w3.eth.get_block(0)["hash"].hex().removeprefix("0x")[:8]
-    return f"sqlite:///gateway-{session.network.chain_id}-{genesis}-{node}.db"
+    file = session.deployments / f"gateway-{session.network.chain_id}-{genesis}-{node}.db"
+    return f"sqlite:///{file}"
 
 
 def _show(facts: dict[str, Any], as_json: bool) -> None:
-    pairs = [
-        (
-            name.removesuffix("_usd6").replace("_", " "),
-            format_usd(value) if name.endswith("_usd6") else f"{value}",
+    def draw(console: Console) -> None:
+        console.print(
+            render.facts([_shown(name, value) for name, value in facts.items() if name != "models"])
         )
-        for name, value in facts.items()
-    ]
-    render.emit(as_json, facts, lambda console: console.print(render.facts(pairs)))
+        console.print(_price_table(facts["models"]))
+
+    render.emit(as_json, facts, draw)
+
+
+def _shown(name: str, value: Any) -> tuple[str, str]:
+    if name.endswith("_usd6"):
+        return name.removesuffix("_usd6").replace("_", " "), format_usd(value)
+    if isinstance(value, list):
+        return name.replace("_", " "), ", ".join(map(str, value))
+    return name.replace("_", " "), str(value)
+
+
+def _price_table(models: list[dict[str, Any]]) -> Table:
+    rates = ("usd6_per_call", "usd6_per_million_input_tokens", "usd6_per_million_output_tokens")
+    rows = [[model["id"], *(format_usd(model[rate]) for rate in rates)] for model in models]
+    return render.table(("model", "per call", "per million tokens in", "out"), rows)

@@ -33,11 +33,11 @@ class Session:
         self.network: Network = find_network(network)
         self.w3: Web3 = self.network.connect()
         self.local = local.is_local(self.w3)
-        self._deployments = deployments
+        self.deployments = deployments
 
     @cached_property
     def manifest(self) -> manifest.Manifest:
-        return manifest.require(self.network.chain_id, self._deployments)
+        return manifest.require(self.network.chain_id, self.deployments)
 
     @cached_property
     def usd(self) -> MockUsd:

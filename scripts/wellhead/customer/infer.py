@@ -13,7 +13,7 @@ from x402.schemas import PaymentPayload, PaymentRequired, PaymentRequirements
 
 from wellhead.customer.clients import TIMEOUT_SECONDS
 from wellhead.customer.once import PaidOnce
-from wellhead.customer.terms import read_terms, said, sign_terms
+from wellhead.customer.terms import exact_offer, read_terms, said, sign_terms
 from wellhead.customer.wallet import bounded, network_of
 from wellhead.errors import Refused
 
@@ -108,7 +108,7 @@ class Customer:
 
     def quote(self, model: str, texts: list[str]) -> Terms:
         """The terms of a call that is not made. Raises Refused."""
-        return _terms(self._url, self._ask(_request(model, texts)).accepts[0])
+        return _terms(self._url, exact_offer(self._ask(_request(model, texts))))
 
     def infer(self, model: str, texts: list[str]) -> PaidCall:
         """Embed `texts`, paying for it. Raises Refused when nothing was paid, PaidButUnanswered otherwise."""

@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx
 from x402.http.x402_http_client import x402HTTPClientSync
-from x402.schemas import PaymentPayload, PaymentRequired
+from x402.schemas import PaymentPayload, PaymentRequired, PaymentRequirements
 from x402.schemas.errors import NoMatchingRequirementsError
 
 from wellhead.errors import Refused
@@ -22,6 +22,14 @@ def read_terms(x402: x402HTTPClientSync, answer: httpx.Response) -> PaymentRequi
     if not isinstance(terms, PaymentRequired):
         raise Refused(f"{answer.url} speaks x402 version 1; only version 2 is spoken here")
     return terms
+
+
+def exact_offer(terms: PaymentRequired) -> PaymentRequirements:
+    """The offer that one transaction pays. Raises Refused when there is none."""
+    for offer in terms.accepts:
+        if offer.scheme == "exact":
+            return offer
+    raise Refused("the gateway takes no payment by `exact`")
 
 
 def sign_terms(x402: x402HTTPClientSync, terms: PaymentRequired) -> tuple[PaymentPayload, dict[str, str]]:

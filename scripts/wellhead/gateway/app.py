@@ -19,18 +19,25 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from wellhead.gateway.body_limit import BodyLimit
-from wellhead.gateway.inference import PATHS, Call, counted, is_answer, read_call
+from wellhead.gateway.inference import Call, counted, is_answer, read_call
 from wellhead.gateway.meters import Meters
 from wellhead.gateway.openai_shape import RequestError, error_body, refusal
+from wellhead.gateway.paths import (
+    HEALTH_PATH,
+    METRICS_PATH,
+    MODELS_PATH,
+    OFFER_PATH,
+    PAID_PATHS,
+    STATUS_PATH,
+)
 from wellhead.gateway.prices import PriceList, Tokens
 from wellhead.gateway.sale import PaymentRefusedError, Receipt, Sale
 from wellhead.gateway.streaming import stream_answer
 from wellhead.gateway.terms import PAYMENT_REQUIRED, PAYMENT_RESPONSE, PAYMENT_SIGNATURE, Terms, header
 from wellhead.gateway.till import Till
-from wellhead.gateway.upstreams import MODELS_PATH, Answer, Upstreams
+from wellhead.gateway.upstreams import Answer, Upstreams
 from wellhead.units import format_usd
 
-OFFER_PATH, STATUS_PATH = "/.well-known/x402", "/status"
 PAYMENT_NEEDED = "payment_required"
 # x402's clients act on these codes only if nothing stands beside them.
 _SCHEME_CODES = "invalid_batch_settlement_evm_"
@@ -179,7 +186,9 @@ def create_app(
 
     async def unknown(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
-        message = f"{request.method} {request.url.path}: {error.detail}; sold here: POST {', '.join(PATHS)}"
+        message = (
+            f"{request.method} {request.url.path}: {error.detail}; sold here: POST {', '.join(PAID_PATHS)}"
+        )
         return refusal(RequestError(message, status=error.status_code))
 
     async def failed(_: Request, __: Exception) -> Response:
@@ -187,12 +196,12 @@ def create_app(
 
     app = Starlette(
         routes=[
-            *(Route(path, counter, methods=["GET", "POST"]) for path in PATHS),
+            *(Route(path, counter, methods=["GET", "POST"]) for path in PAID_PATHS),
             Route(MODELS_PATH, counter.models),
             Route(OFFER_PATH, show_offer),
             Route(STATUS_PATH, show_status),
-            Route("/healthz", healthz),
-            Route("/metrics", metrics),
+            Route(HEALTH_PATH, healthz),
+            Route(METRICS_PATH, metrics),
         ],
         exception_handlers={HTTPException: unknown, Exception: failed},
         lifespan=lifespan,

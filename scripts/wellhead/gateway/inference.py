@@ -13,12 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from wellhead.gateway.openai_shape import RequestError
+from wellhead.gateway.paths import CHAT_PATH, COMPLETIONS_PATH, EMBEDDINGS_PATH
 from wellhead.gateway.prices import ModelPrice, PriceList, Tokens
-
-EMBEDDINGS_PATH = "/v1/embeddings"
-CHAT_PATH = "/v1/chat/completions"
-COMPLETIONS_PATH = "/v1/completions"
-PATHS = (EMBEDDINGS_PATH, CHAT_PATH, COMPLETIONS_PATH)
 
 _CONTENT = {EMBEDDINGS_PATH: "input", CHAT_PATH: "messages", COMPLETIONS_PATH: "prompt"}
 _LIMITS = {CHAT_PATH: ("max_completion_tokens", "max_tokens"), COMPLETIONS_PATH: ("max_tokens",)}

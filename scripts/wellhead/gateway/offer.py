@@ -7,7 +7,7 @@ from typing import Any
 from x402.mechanisms.evm.batch_settlement.constants import SCHEME_BATCH_SETTLEMENT
 from x402.mechanisms.evm.constants import SCHEME_EXACT
 
-from wellhead.gateway.inference import PATHS
+from wellhead.gateway.paths import PAID_PATHS
 from wellhead.gateway.terms import Terms
 
 
@@ -23,6 +23,6 @@ def offer_page(terms: Terms) -> dict[str, Any]:
         "receiverAuthorizer": terms.authorizer,
         "withdrawDelay": config.withdraw_delay_seconds,
         "minDeposit": str(config.min_deposit_usd6),
-        "paths": list(PATHS),
+        "paths": list(PAID_PATHS),
         "models": [model.model_dump(exclude_none=True) for model in config.models],
     }

@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 import aiohttp
 
 from wellhead.gateway.openai_shape import RequestError
+from wellhead.gateway.paths import MODELS_PATH
 
-MODELS_PATH = "/v1/models"
 PASSED_HEADERS = ("content-type", "retry-after")
 MAX_ANSWER_BYTES = 64 << 20
 # What says "not me, not now": another node may.
