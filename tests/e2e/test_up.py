@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from warm_cli import WarmCli
 from web3 import Web3
 
 from wellhead.chain import local
@@ -25,7 +26,8 @@ def _listens(port: int) -> bool:
 class _Up:
     """A running `wellhead up --json`."""
 
-    def __init__(self, folder: Path, *options: str) -> None:
+    def __init__(self, folder: Path, cli: WarmCli, *options: str) -> None:
+        self._cli = cli
         self.port = local.free_port()
         self.environment = {
             **os.environ,
@@ -45,23 +47,31 @@ class _Up:
         self.announced = json.loads(text)
 
     def run(self, *command: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "wellhead", *command],
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+        return self._cli.run(list(command), self.environment)
 
     def end(self, number: int) -> None:
         self.process.send_signal(number)
         self.process.wait(30)
 
 
+@pytest.fixture(scope="module")
+def cli(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WarmCli]:
+    warm = WarmCli(tmp_path_factory.mktemp("cli"))
+    yield warm
+    warm.close()
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory, cli: WarmCli) -> Iterator[_Up]:
+    """For tests that change nothing on it."""
+    running = _Up(tmp_path_factory.mktemp("up"), cli)
+    yield running
+    running.end(signal.SIGTERM)
+
+
 @pytest.fixture
-def up(tmp_path: Path) -> Iterator[_Up]:
-    running = _Up(tmp_path)
+def up(tmp_path: Path, cli: WarmCli) -> Iterator[_Up]:
+    running = _Up(tmp_path, cli)
     yield running
     running.process.kill()
     running.process.wait()
@@ -78,9 +88,9 @@ def test_it_leaves_no_process_behind(up: _Up, number: int) -> None:
         assert up.process.returncode == 0
 
 
-def test_everything_is_there_and_bad_input_is_named(up: _Up) -> None:
-    assert set(up.announced["contracts"]) >= {"MockUSD", "NodeRegistry", "NodeShareFactory", "Offering"}
-    balance = up.run("usd", "balance", "holder", "--json")
+def test_everything_is_there_and_bad_input_is_named(shared: _Up) -> None:
+    assert set(shared.announced["contracts"]) >= {"MockUSD", "NodeRegistry", "NodeShareFactory", "Offering"}
+    balance = shared.run("usd", "balance", "holder", "--json")
     assert json.loads(balance.stdout)["balance_usd6"] == 10**12
 
     for command, code, words in (
@@ -101,7 +111,7 @@ def test_everything_is_there_and_bad_input_is_named(up: _Up) -> None:
         (("node", "show", "1"), 2, "unknown node 1"),
         (("shares", "mint", "1", "--name", "a", "--symbol", "b", "--tau", "soon"), 2, "soon"),
     ):
-        refused = up.run(*command)
+        refused = shared.run(*command)
         assert refused.returncode == code, (command, refused)
         assert words in refused.stderr, (command, refused.stderr)
         assert "ab" * 32 not in refused.stderr
@@ -109,20 +119,21 @@ def test_everything_is_there_and_bad_input_is_named(up: _Up) -> None:
         assert "Traceback" not in refused.stderr
 
 
-def test_a_used_port_is_named(up: _Up) -> None:
-    second = up.run("up", "--port", str(up.port))
+def test_a_used_port_is_named(shared: _Up) -> None:
+    second = shared.run("up", "--port", str(shared.port))
     assert second.returncode == 1
-    assert f"port {up.port} is in use" in second.stderr
+    assert f"port {shared.port} is in use" in second.stderr
 
 
-def test_a_second_chain_needs_its_own_addresses(up: _Up, tmp_path: Path) -> None:
+def test_a_second_chain_needs_its_own_addresses(shared: _Up) -> None:
     """It would put its manifest in the place of that of a chain that is still running."""
-    manifest = Path(up.announced["manifest"]).read_bytes()
-    second = up.run("up", "--port", "0")
+    manifest = Path(shared.announced["manifest"])
+    before = manifest.read_bytes()
+    second = shared.run("up", "--port", "0")
     assert second.returncode == 1
     assert "--deployments" in second.stderr
-    assert (tmp_path / up.announced["manifest"]).read_bytes() == manifest
-    assert up.run("node", "list").returncode == 0
+    assert manifest.read_bytes() == before
+    assert shared.run("node", "list").returncode == 0
 
 
 def test_what_is_refused_leaves_no_allowance(up: _Up, tmp_path: Path) -> None:
@@ -176,12 +187,12 @@ def test_what_is_refused_leaves_no_allowance(up: _Up, tmp_path: Path) -> None:
     assert usd.allowance(accounts["operator"], contracts["NodeRegistry"]) == 0
 
 
-def test_a_kept_chain_comes_back_as_it_was(tmp_path: Path) -> None:
+def test_a_kept_chain_comes_back_as_it_was(tmp_path: Path, cli: WarmCli) -> None:
     state = ("--state", str(tmp_path / "state"))
-    first = _Up(tmp_path, *state)
+    first = _Up(tmp_path, cli, *state)
     assert first.run("usd", "send", "holder", "5").returncode == 0
     first.end(signal.SIGTERM)
-    second = _Up(tmp_path, *state)
+    second = _Up(tmp_path, cli, *state)
     try:
         assert second.announced["contracts"] == first.announced["contracts"]
         balance = second.run("usd", "balance", "holder", "--json")
