@@ -9,7 +9,7 @@ FORGE := PATH="$(CURDIR)/.venv/bin:$$PATH" forge
 # A user's shell does not set it, and with it set nobody would miss a flush.
 unexport PYTHONUNBUFFERED
 
-SUITES := test-properties test-integration test-contracts test-e2e test-brownie
+SUITES := test-e2e test-integration test-properties test-contracts test-brownie
 
 .PHONY: demo test $(SUITES) compile-properties check build snapshot clean
 
