@@ -87,7 +87,7 @@ def create_app(embedder: Embedder, metrics: NodeMetrics) -> FastAPI:
             response = _refusal(error)
         except ClientDisconnect:
             return Response(status_code=499)  # nobody is there to read it, and no work was done
-        except Exception:
+        except Exception:  # whatever a text did to the model: it is counted, and told in OpenAI's shape
             _log.exception("a request failed inside the model")
             response = _refusal(RequestError("the model failed on this request", status=500))
         metrics.answered(response.status_code)
