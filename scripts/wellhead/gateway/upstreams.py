@@ -40,7 +40,8 @@ class Node:
     def answered(self, waited_seconds: float) -> None:
         """It spoke after `waited_seconds`."""
         self.failures, self.paused_until = 0, 0.0
-        self.wait_seconds += WEIGHT * (waited_seconds - self.wait_seconds)
+        before = self.wait_seconds or waited_seconds
+        self.wait_seconds = before + WEIGHT * (waited_seconds - before)
 
     def failed(self, now: float) -> None:
         """It did not speak; the next call comes after a pause that doubles."""
@@ -133,15 +134,14 @@ class Upstreams:
     def _next(self, tried: set[int]) -> Node:
         """The best of those that were not tried: in order first, then by how long it would take."""
         now = time.monotonic()
-        left = [node for node in self.nodes if id(node) not in tried]
-        return min(
-            left,
-            key=lambda node: (
-                max(0.0, node.paused_until - now),
-                (node.under_way + 1) * node.wait_seconds,
-                node.under_way,
-            ),
-        )
+        known = [node.wait_seconds for node in self.nodes if node.wait_seconds]
+        usual = sum(known) / len(known) if known else 1.0  # of a node that has not answered yet
+
+        def delay(node: Node) -> tuple[float, float]:
+            paused = max(0.0, node.paused_until - now)
+            return paused, (node.under_way + 1) * (node.wait_seconds or usual)
+
+        return min((node for node in self.nodes if id(node) not in tried), key=delay)
 
     async def _send(self, method: str, node: Node, path: str, body: bytes | None) -> aiohttp.ClientResponse:
         if self._session is None:
