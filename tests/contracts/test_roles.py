@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import pytest
 from eth_utils.abi import function_abi_to_4byte_selector
+from pool_stage import Terms as PoolTerms
 from registering import SPEC_URI, Spec, attestor_keys
 from sale_stage import FINALITY, RING, WINDOW, SaleStage, raise_sale_stage
 from web3.exceptions import ContractCustomError, ContractLogicError
@@ -160,6 +161,19 @@ TABLE: dict[str, dict[str, Role | None]] = {
     },
     # With the authorizer's signature, which the settlement checks.
     "SettleRouter": {"claimAndSettle": ANYONE},
+    "ComputePool": GUARDED
+    | {
+        "admit": OWNER,
+        "dismiss": OWNER,
+        "join": Role(("operator",), "ComputePool_NotOperator"),
+        "leave": Role(("operator",), "ComputePool_NotOperator"),
+        "expel": ANYONE,
+        "setGateway": OWNER,
+        "sync": ANYONE,
+        "record": ANYONE,  # with the gateway's signature
+        "distribute": ANYONE,
+        "claim": ANYONE,
+    },
     "Multicall3StandIn": {"tryAggregate": ANYONE, "aggregate3": ANYONE},
 }
 
@@ -238,6 +252,10 @@ def contracts(stage, oracle, deploy, actors):
         "EligibilityList": deploy("EligibilityList", actors["owner"]),
         "Offering": stage.offering,
         "SettleRouter": deploy("SettleRouter", SETTLEMENT.address),
+        "ComputePool": deploy(
+            *("ComputePool", actors["owner"], actors["guardian"], stage.factory.address),
+            *(stage.oracle.address, actors["stranger"], tuple(PoolTerms())),
+        ),
     } | {
         canonical.contract: stage.w3.eth.contract(
             address=canonical.address, abi=artifacts.load(canonical.contract).abi
