@@ -15,13 +15,9 @@ contract PoolWorldDouble {
         asset = asset_;
     }
 
-    function set(
-        NodeId node,
-        address operator,
-        INodeRegistry.Status status,
-        GpuClass gpuClass,
-        address share
-    ) external {
+    function set(NodeId node, address operator, INodeRegistry.Status status, GpuClass gpuClass, address share)
+        external
+    {
         _nodes[node].operator = operator;
         _nodes[node].status = status;
         _nodes[node].spec.gpuClass = gpuClass;
