@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from eth_account import Account
@@ -60,6 +60,10 @@ class PoolStage:
     genesis: int
     served: dict[int, int] = field(default_factory=dict)
     billed: dict[int, int] = field(default_factory=dict)
+
+    def again(self) -> PoolStage:
+        """As it was raised, for a test of its own."""
+        return replace(self, served=dict(self.served), billed=dict(self.billed))
 
     @property
     def functions(self) -> Any:

@@ -9,9 +9,14 @@ from share_stage import the_event
 from wellhead.reference.pool import STAYING
 
 
-@pytest.fixture
-def stage(w3, deploy, send, actors):
+@pytest.fixture(scope="module")
+def raised(w3, deploy, send, actors):
     return raise_pool_stage(w3, deploy, send, actors)
+
+
+@pytest.fixture
+def stage(raised):
+    return raised.again()
 
 
 def membership(stage, node):

@@ -13,12 +13,17 @@ from wellhead.reference.pool import Flow
 CALM, REVERTING, BURNING, CALLING = range(4)
 
 
-@pytest.fixture
-def stage(w3, deploy, send, actors):
+@pytest.fixture(scope="module")
+def raised(w3, deploy, send, actors):
     """Nodes 1, 2 and 3 are members from period 1 on, which begins soon."""
     stage = raise_pool_stage(w3, deploy, send, actors)
     stage.member(1, 2, 3)
     return stage
+
+
+@pytest.fixture
+def stage(raised):
+    return raised.again()
 
 
 def flow(stage) -> Flow:

@@ -9,8 +9,8 @@ from share_stage import the_event
 from wellhead.reference.pool_receipt import Receipt, pool_domain, receipt_digest
 
 
-@pytest.fixture
-def stage(w3, deploy, send, actors):
+@pytest.fixture(scope="module")
+def raised(w3, deploy, send, actors):
     """Nodes 1 and 2 are members, 3 is not, and the first period has just ended."""
     stage = raise_pool_stage(w3, deploy, send, actors)
     stage.member(1, 2)
@@ -18,6 +18,11 @@ def stage(w3, deploy, send, actors):
     stage.pay(1_000 * DOLLAR)
     assert stage.pass_periods(2) == 1
     return stage
+
+
+@pytest.fixture
+def stage(raised):
+    return raised.again()
 
 
 def work_of(stage, node):

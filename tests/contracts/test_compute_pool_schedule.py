@@ -11,7 +11,7 @@ from wellhead.reference.pool import Schedule
 LEAST_COLLECTING = 6 * HOUR
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def make(w3, deploy, actors):
     """make(genesis=..., ring=..., gateway=..., **terms) -> a pool."""
     local.advance(w3, 1)
