@@ -17,7 +17,7 @@ from web3.types import RPCEndpoint
 
 from wellhead.chain import artifacts, keys, local
 from wellhead.chain.transact import Sender
-from wellhead.deploy.canonical import ensure_canonical
+from wellhead.deploy.canonical import SETTLEMENT, ensure_canonical
 from wellhead.gateway.assembly import Gateway
 from wellhead.gateway.config import GatewayConfig
 
@@ -49,6 +49,16 @@ def session_usd(chain: local.LocalChain) -> Dollars:
     return usd
 
 
+@pytest.fixture(scope="session")
+def settle_router(chain: local.LocalChain) -> str:
+    w3 = chain.connect()
+    ensure_canonical(w3)
+    built = artifacts.load("SettleRouter")
+    factory = w3.eth.contract(abi=built.abi, bytecode=built.bytecode)
+    owner = Sender(w3, keys.local_account("owner"))
+    return str(owner.send(factory.constructor(SETTLEMENT.address)).receipt["contractAddress"])
+
+
 @pytest.fixture
 def usd(session_usd: Dollars) -> Iterator[Dollars]:
     """Dollars on a chain that every test leaves as it found it."""
@@ -59,7 +69,7 @@ def usd(session_usd: Dollars) -> Iterator[Dollars]:
 
 
 @pytest.fixture
-def open_stage(chain: local.LocalChain, usd: Dollars, tmp_path: Path) -> OpenStage:
+def open_stage(chain: local.LocalChain, settle_router: str, usd: Dollars, tmp_path: Path) -> OpenStage:
     """open_stage(**changes to the gateway's configuration): a context with a running stage."""
 
     @contextmanager
@@ -73,13 +83,13 @@ def open_stage(chain: local.LocalChain, usd: Dollars, tmp_path: Path) -> OpenSta
                 "chain_id": local.CHAIN_ID,
                 "asset": usd.address,
                 "pay_to": pay_to,
+                "settle_router": settle_router,
                 "models": flat(PRICE_USD6),
                 "ledger_url": f"sqlite:///{tmp_path / 'ledger.db'}",
                 **changes,
             }
             config = GatewayConfig(**settings)
             w3 = chain.connect()
-            ensure_canonical(w3)
             gateway = Gateway(config, keys.local_account("facilitator"), keys.local_account("authorizer"))
             with serving(gateway.app) as url:
                 yield Stage(url, config, gateway, upstream, usd, w3, keys.local_account("customer"), pay_to)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from collections.abc import Callable
 from typing import Any
 
 import httpx
@@ -13,6 +15,7 @@ from standin_upstream import MODEL, VECTOR
 from x402.http.utils import decode_payment_required_header, decode_payment_response_header
 
 from wellhead.chain.contracts.batch_settlement import BatchSettlement, ChannelFigures
+from wellhead.chain.transact import Sender
 from wellhead.deploy.canonical import SETTLEMENT
 from wellhead.gateway.channel_book import ChannelAccount
 
@@ -144,6 +147,54 @@ def test_a_refund_of_a_part_leaves_a_channel_that_pays(stage: Stage) -> None:
     assert receipt["transaction"] == ""
     assert receipt["channelState"]["balance"] == str(50 * PRICE_USD6)
     assert receipt["channelState"]["chargedCumulativeAmount"] == str(2 * PRICE_USD6)
+
+
+def test_what_was_charged_is_claimed_by_itself(open_stage: OpenStage) -> None:
+    with open_stage(claim_value_usd6=5 * PRICE_USD6) as stage:
+        receipts = calls(stage, 8)
+        until(lambda: stage.earned_usd6 > 0)
+        calls(stage, 8)
+        until(lambda: stage.earned_usd6 == 16 * PRICE_USD6)
+        assert figures(stage, receipts[0]).total_claimed == 16 * PRICE_USD6
+        status = httpx.get(f"{stage.url}/status", timeout=20).json()
+        assert (status["unclaimed_usd6"], status["claim_problem"]) == (0, "")
+
+
+def test_a_payer_that_withdraws_is_claimed_from_and_served_no_more(stage: Stage) -> None:
+    first, *_ = calls(stage, 3)
+    settlement = BatchSettlement(stage.w3, SETTLEMENT.address)
+    config = books(stage, first).config
+    Sender(stage.w3, stage.customer).send(
+        settlement.initiate_withdraw(config, DEPOSIT_USD6 - 10 * PRICE_USD6)
+    )
+    until(lambda: books(stage, first).withdraw_requested_at > 0)
+
+    async def again() -> httpx.Response:
+        http, _ = channel_client(stage)
+        async with http:
+            return await http.post(f"{stage.url}/v1/embeddings", json=REQUEST)
+
+    refused = asyncio.run(again())
+    assert (refused.status_code, refused.json()["error"]["code"]) == (402, "channel_withdrawal_pending")
+    until(lambda: stage.earned_usd6 == 3 * PRICE_USD6)
+
+
+def test_a_chain_that_went_back_takes_the_channel_with_it(stage: Stage) -> None:
+    """The deposit is undone after calls were served on it: no more calls, and the books say how much is open."""
+    taken = stage.rpc("evm_snapshot")
+    first, *_ = calls(stage, 2)
+    assert stage.rpc("evm_revert", taken)
+    stage.rpc("evm_mine")
+    until(lambda: books(stage, first).balance == 0)
+    assert books(stage, first).charged == 2 * PRICE_USD6
+
+
+def until(holds: Callable[[], bool]) -> None:
+    """Waits for what another thread does with the chain's help; there is no event to wait for."""
+    deadline = time.monotonic() + 20
+    while not holds():
+        assert time.monotonic() < deadline, "it never came true"
+        time.sleep(0.05)
 
 
 def test_get_shows_the_terms(stage: Stage) -> None:

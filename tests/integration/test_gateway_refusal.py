@@ -25,6 +25,7 @@ from gateway_stage import (
     stock_client,
 )
 from loopback import serving
+from web3 import Web3
 from web3.types import RPCEndpoint
 from x402 import x402ClientSync
 from x402.http.utils import (
@@ -342,12 +343,13 @@ def test_payments_go_on_after_a_transaction_that_was_refused(stage: Stage) -> No
 
 
 @pytest.fixture
-def dying_chain(usd: Dollars, tmp_path: Path) -> Iterator[local.LocalChain]:
-    """A second chain with the same dollar on it, for a test to end."""
+def dying_chain(usd: Dollars, settle_router: str, tmp_path: Path) -> Iterator[local.LocalChain]:
+    """A second chain with the same contracts on it, for a test to end."""
     with local.running("anvil", log=tmp_path / "anvil.log") as dying:
         w3 = dying.connect()
-        code = usd.contract.w3.eth.get_code(usd.address)
-        w3.provider.make_request(RPCEndpoint("anvil_setCode"), [usd.address, code.to_0x_hex()])
+        for contract in (usd.address, settle_router):
+            code = usd.contract.w3.eth.get_code(Web3.to_checksum_address(contract))
+            w3.provider.make_request(RPCEndpoint("anvil_setCode"), [contract, code.to_0x_hex()])
         ensure_canonical(w3)
         yield dying
 

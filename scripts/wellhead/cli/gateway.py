@@ -25,11 +25,18 @@ from wellhead.cli.options import (
 from wellhead.cli.session import Session
 from wellhead.errors import Misused
 from wellhead.gateway.config import GatewayConfig
-from wellhead.units import format_usd
+from wellhead.units import format_usd, parse_duration
 
 DEFAULT_HOST, DEFAULT_PORT = "127.0.0.1", 8700
 
-app = typer.Typer(help="The x402 gateway before a node: run, status.", no_args_is_help=True)
+LedgerOption = Annotated[
+    str | None,
+    typer.Option(
+        "--ledger", help="Database of the channels, as SQLAlchemy writes it; default: a file per node."
+    ),
+]
+
+app = typer.Typer(help="The x402 gateway before a node: run, settle, status.", no_args_is_help=True)
 
 
 @app.command()
@@ -48,12 +55,7 @@ def run(
     authorizer: Annotated[
         str, typer.Option("--authorizer", help="Who signs claims and refunds for the receiver.")
     ] = "authorizer",
-    ledger: Annotated[
-        str | None,
-        typer.Option(
-            "--ledger", help="Database of the channels, as SQLAlchemy writes it; default: a file per node."
-        ),
-    ] = None,
+    ledger: LedgerOption = None,
     host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = DEFAULT_HOST,
     port: Annotated[
         int, typer.Option("--port", min=0, max=65_535, help="0 takes any free one.")
@@ -83,6 +85,7 @@ def run(
             chain_id=session.network.chain_id,
             asset=session.manifest.usd,
             pay_to=session.share(node).address,
+            settle_router=session.manifest.address("SettleRouter"),
             models=models,
             ledger_url=ledger or _ledger_of(session, node),
         )
@@ -119,6 +122,35 @@ def status(
     from wellhead.gateway.status import ask
 
     _show({"url": url, **ask(url)}, as_json)
+
+
+@app.command()
+def settle(
+    node: NodeArgument,
+    authorizer: Annotated[
+        str, typer.Option("--authorizer", help="Who signs claims for the receiver and pays their gas.")
+    ] = "authorizer",
+    ledger: LedgerOption = None,
+    patience: Annotated[str, typer.Option("--patience", help="How long to wait for it, like 2m.")] = "2m",
+    network: NetworkOption = DEFAULT_NETWORK,
+    deployments: DeploymentsOption = DEFAULT_DEPLOYMENTS,
+    as_json: JsonOption = False,
+) -> None:
+    """Claim everything that was charged, now. A gateway that runs over the same ledger does it, if there is one."""
+    from wellhead.gateway.assembly import open_settler
+    from wellhead.gateway.ledger import Ledger
+
+    session = Session(network, deployments)
+    url = ledger or _ledger_of(session, node)
+    signing = keys.load_signer(authorizer, local_chain=session.local)
+    settler = open_settler(session.w3, session.manifest.address("SettleRouter"), signing, Ledger(url), url)
+    try:
+        done = settler.settle_now(parse_duration(patience, "--patience"))
+    finally:
+        settler.stop()
+    facts = {**done._asdict(), "unclaimed_usd6": settler.status().unclaimed_usd6}
+    pairs = [_shown(name, value) for name, value in facts.items()]
+    render.emit(as_json, facts, lambda console: console.print(render.facts(pairs)))
 
 
 def _ledger_of(session: Session, node: int) -> str:

@@ -42,6 +42,7 @@ def _config(options: argparse.Namespace, network: networks.Network) -> GatewayCo
             chain_id=network.chain_id,
             asset=options.asset or network.usd or "",
             pay_to=options.pay_to,
+            settle_router=options.router,
             models=price_list(options.price, options.prices),
             ledger_url=options.ledger,
         )
@@ -59,6 +60,7 @@ def _parser() -> argparse.ArgumentParser:
         help="root of an OpenAI-shaped server behind it; repeatable",
     )
     parser.add_argument("--pay-to", required=True, help="who is paid: the node's share contract")
+    parser.add_argument("--router", required=True, help="the SettleRouter that claims go through")
     parser.add_argument("--price", help="dollars per call of any model, like 0.001")
     parser.add_argument("--prices", type=Path, help="a price file instead")
     parser.add_argument(

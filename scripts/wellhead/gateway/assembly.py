@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 from eth_account.signers.local import LocalAccount
@@ -13,18 +14,23 @@ from starlette.applications import Starlette
 from starlette.types import ASGIApp
 from web3 import HTTPProvider, Web3
 
+from wellhead.chain import local
 from wellhead.deploy.canonical import SETTLEMENT
 from wellhead.gateway.app import Counter, create_app
 from wellhead.gateway.books import Books, SharedBooks, SoleBooks
 from wellhead.gateway.channel_chain import ChannelChain
 from wellhead.gateway.channel_desk import ChannelDesk
+from wellhead.gateway.channel_figures import ChannelLedger
 from wellhead.gateway.channel_watch import ChannelWatch
+from wellhead.gateway.claim_policy import ClaimPolicy
+from wellhead.gateway.claim_sender import SendingPolicy
 from wellhead.gateway.config import GatewayConfig
 from wellhead.gateway.exact_desk import ExactDesk
 from wellhead.gateway.facilitator import Facilitator
 from wellhead.gateway.ledger import Ledger
 from wellhead.gateway.meters import Meters
 from wellhead.gateway.offer import offer_page
+from wellhead.gateway.settler import DEFAULT_CLAIM_POLICY, Settler
 from wellhead.gateway.sole_ledger import SoleLedger
 from wellhead.gateway.terms import Terms
 from wellhead.gateway.till import Till
@@ -37,8 +43,9 @@ class Gateway:
     def __init__(
         self, config: GatewayConfig, facilitator_account: LocalAccount, authorizer: LocalAccount
     ) -> None:
-        """`facilitator_account` pays the gas of payments; `authorizer` signs for the receiver. Neither key may be used
-        for anything else meanwhile. Raises Misused or Refused when chain or token are not what `config` says."""
+        """`facilitator_account` pays the gas of payments; `authorizer` signs for the receiver and pays the gas of
+        claims. Neither key may be used for anything else meanwhile. Raises Misused or Refused when chain or token are
+        not what `config` says."""
         facilitator = Facilitator(config, facilitator_account)
         w3 = Web3(HTTPProvider(config.rpc_url, request_kwargs={"timeout": 30}))
         self.terms = Terms(config, facilitator.domain, authorizer.address)
@@ -46,6 +53,12 @@ class Gateway:
         self._watch = ChannelWatch(w3, SETTLEMENT.address, self.books, config.withdraw_delay_seconds)
         chain = ChannelChain(w3, SETTLEMENT.address, facilitator, authorizer, self._watch)
         till = Till(ChannelDesk(self.terms, self.books, chain), ExactDesk(self.terms, facilitator))
+        claiming = ClaimPolicy(
+            min_value_usd6=config.claim_value_usd6, max_age_seconds=config.claim_age_seconds
+        )
+        self._settler = open_settler(
+            *(w3, config.settle_router, authorizer, self._ledger, config.ledger_url), claiming
+        )
         self._upstreams = Upstreams([str(url) for url in config.upstreams], config.upstream_timeout_seconds)
         self.meters = Meters()
         counter = Counter(self.terms, till, self._upstreams, self.meters)
@@ -54,11 +67,16 @@ class Gateway:
 
     async def status(self) -> dict[str, Any]:
         """How the gateway stands now. Amounts are atomic units."""
-        waiting = await self.books.claimable()
+        claims = await asyncio.to_thread(self._settler.status)
+        self.meters.unclaimed.set(claims.unclaimed_usd6)
         return {
             "status": "chain lost" if self._watch.is_blind() else "ok",
-            "channels_to_claim": len(waiting),
-            "unclaimed_usd6": sum(channel.account.unclaimed for channel in waiting),
+            "channels_to_claim": claims.channels,
+            "unclaimed_usd6": claims.unclaimed_usd6,
+            "oldest_unclaimed_seconds": round(claims.oldest_age_seconds),
+            "next_claim_at": claims.next_claim_at and round(claims.next_claim_at),
+            "claim_under_way": claims.under_way and claims.under_way.transaction,
+            "claim_problem": claims.problem,
             "nodes": [
                 {"url": node.url, "under_way": node.under_way, "failures": node.failures}
                 for node in self._upstreams.nodes
@@ -68,17 +86,39 @@ class Gateway:
     @asynccontextmanager
     async def _running(self, _: Starlette) -> AsyncIterator[None]:
         watching = asyncio.create_task(self._watch.run())
+        self._settler.start()
         try:
             yield
         finally:
             watching.cancel()
+            await asyncio.to_thread(self._settler.stop)
             await self._upstreams.close()
             await asyncio.to_thread(self._ledger.close)
 
 
+def open_settler(
+    w3: Web3,
+    router: str,
+    authorizer: LocalAccount,
+    ledger: ChannelLedger,
+    ledger_url: str,
+    claiming: ClaimPolicy = DEFAULT_CLAIM_POLICY,
+) -> Settler:
+    """A settler whose authorizer pays the gas of its claims. Raises Refused when there is no router."""
+    sending = SendingPolicy()
+    if local.is_local(w3):
+        # It answers at once, and makes a block per transaction: a second confirmation may never come.
+        claiming = replace(claiming, look_seconds=0.5)
+        sending = SendingPolicy(confirmations=1, poll_seconds=0.1)
+    return Settler(
+        *(w3, router, authorizer, authorizer, ledger, ledger_url), claiming=claiming, sending=sending
+    )
+
+
 def _open_books(config: GatewayConfig) -> tuple[Ledger | SoleLedger, Books]:
+    url = make_url(config.ledger_url)
     ledger = Ledger(config.ledger_url)
-    if make_url(config.ledger_url).get_backend_name() != "sqlite":
+    if url.get_backend_name() != "sqlite":
         # A call that streams for long ends by its silence, so no bound on its whole length is exact: ten are ample.
         return ledger, SharedBooks(ledger, 10 * config.upstream_timeout_seconds)
     sole = SoleLedger(ledger)

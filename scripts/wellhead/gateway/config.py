@@ -39,6 +39,10 @@ class GatewayConfig(BaseModel):
     )
     # Each deposit is a transaction that the gateway pays for.
     min_deposit_usd6: int = Field(default=10_000, gt=0, lt=2**64)
+    settle_router: Address
+    # What is charged is claimed when so much of it waits, or the first of it so long.
+    claim_value_usd6: int = Field(default=5_000_000, ge=0, lt=2**64)
+    claim_age_seconds: int = Field(default=3_600, gt=0)
     # As SQLAlchemy writes it. SQLite: this gateway is alone on it. PostgreSQL: several may share it.
     ledger_url: str = "sqlite:///gateway.db"
 
