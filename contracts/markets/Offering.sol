@@ -10,6 +10,7 @@ import {INodeShareFactory} from "../interfaces/INodeShareFactory.sol";
 import {IOffering} from "../interfaces/IOffering.sol";
 import {ITelemetryOracle} from "../interfaces/ITelemetryOracle.sol";
 import {Delivery} from "../libraries/Delivery.sol";
+import {SaleBook} from "../libraries/SaleBook.sol";
 import {SaleTerms} from "../libraries/SaleTerms.sol";
 import {NodeRecord, PackedRecord, Reading} from "../types/NodeRecord.sol";
 import {NodeId} from "../types/NodeTypes.sol";
@@ -17,39 +18,10 @@ import {NodeId} from "../types/NodeTypes.sol";
 /// @notice See IOffering. Holds the money of all sales, each accounted for by itself.
 contract Offering is IOffering, Guarded {
     using SafeTransferLib for address;
+    using SaleBook for SaleBook.Book;
 
     /// @dev Time for a last reading to be reported and brought, once it is final.
     uint32 private constant BRINGING_SECONDS = 3 days;
-
-    /// @dev A sale as stored. Sums need 64 bits: see SaleTerms.MAX_RAISED_USD6. Units need 48.
-    struct Book {
-        // slot 0: what a buy reads only
-        INodeShare share;
-        uint40 opensAt;
-        uint40 closesAt;
-        uint16 upfrontBps;
-        // slot 1: what a buy writes
-        State state;
-        uint64 priceUsd6PerShare;
-        uint48 hardCapUnits;
-        uint48 soldUnits;
-        uint64 raisedUsd6;
-        // slot 2: how the sale is decided
-        uint48 softCapUnits;
-        uint48 retainedUnits;
-        uint32 deliverySeconds;
-        uint40 deliverBy;
-        uint40 deliverHardLimit;
-        uint40 serviceTermSeconds;
-        // slot 3: where the money went. What was raised and neither released nor refunded is refundable.
-        uint64 floorPriceUsd6PerGpuHour;
-        uint64 releasedUsd6;
-        uint64 refundedUsd6;
-        uint64 withdrawnUsd6;
-        // slot 4
-        uint40 closedAt;
-        uint40 deliverFrom;
-    }
 
     /* IMMUTABLES */
 
@@ -71,7 +43,7 @@ contract Offering is IOffering, Guarded {
 
     /* STORAGE */
 
-    mapping(NodeId node => Book) private _books;
+    mapping(NodeId node => SaleBook.Book) private _books;
 
     /* CONSTRUCTOR */
 
@@ -99,26 +71,13 @@ contract Offering is IOffering, Guarded {
     /// @inheritdoc IOffering
     function open(NodeId node, Terms calldata terms) external {
         // Check: the operator, with a share that is this contract's to sell, on terms that can be kept.
-        (Book storage book, INodeShare share) = _unopened(node);
+        (SaleBook.Book storage book, INodeShare share) = _unopened(node);
         SaleTerms.check(
             terms, SaleTerms.Clock(block.timestamp, _windowSeconds, graceSeconds, provableSeconds)
         );
 
-        // Effect: the terms, for good. Safe casts: all units together are less than 2^48.
-        book.share = share;
-        book.opensAt = terms.opensAt;
-        book.closesAt = terms.closesAt;
-        book.upfrontBps = terms.upfrontBps;
-        book.state = State.Open;
-        book.priceUsd6PerShare = terms.priceUsd6PerShare;
-        book.hardCapUnits = uint48(terms.hardCapUnits);
-        book.softCapUnits = uint48(terms.softCapUnits);
-        book.retainedUnits = uint48(terms.retainedUnits);
-        book.deliverySeconds = terms.deliverySeconds;
-        book.deliverBy = terms.deliverBy;
-        book.deliverHardLimit = terms.deliverHardLimit;
-        book.serviceTermSeconds = terms.serviceTermSeconds;
-        book.floorPriceUsd6PerGpuHour = terms.floorPriceUsd6PerGpuHour;
+        // Effect: the terms, for good.
+        book.open(share, terms);
         emit OpenSale(node, msg.sender, address(share), terms);
 
         // Interaction: the node stays until the sale is decided; the registry checks its status.
@@ -128,7 +87,7 @@ contract Offering is IOffering, Guarded {
     /// @inheritdoc IOffering
     function abandon(NodeId node) external {
         // Check: the operator, with a share that is this contract's to sell.
-        (Book storage book, INodeShare share) = _unopened(node);
+        (SaleBook.Book storage book, INodeShare share) = _unopened(node);
 
         // Effect: failed before anything was sold; the node was never held.
         book.share = share;
@@ -146,7 +105,7 @@ contract Offering is IOffering, Guarded {
         returns (uint256 costUsd6)
     {
         // Check: the sale is on, there is enough left, and the buyer agrees to the cost.
-        Book storage book = _inState(node, State.Open);
+        SaleBook.Book storage book = _inState(node, State.Open);
         require(
             block.timestamp >= book.opensAt && block.timestamp < book.closesAt,
             Offering_OutsideSale(node, block.timestamp, book.opensAt, book.closesAt)
@@ -176,7 +135,7 @@ contract Offering is IOffering, Guarded {
     /// @inheritdoc IOffering
     function close(NodeId node) external {
         // Check: time is up, or nothing is left.
-        Book storage book = _inState(node, State.Open);
+        SaleBook.Book storage book = _inState(node, State.Open);
         uint64 soldUnits = book.soldUnits;
         require(
             soldUnits == book.hardCapUnits || block.timestamp >= book.closesAt,
@@ -229,9 +188,9 @@ contract Offering is IOffering, Guarded {
     /// @inheritdoc IOffering
     function confirmDelivery(NodeId node, Reading calldata base, Reading calldata end) external {
         // Check: two final readings show it.
-        Book storage book = _inState(node, State.Delivering);
+        SaleBook.Book storage book = _inState(node, State.Delivering);
         (uint32 upSeconds, uint256 knownTime) = Delivery.requireDelivered(
-            _rule(book), oracle.provenRecord(node, base), oracle.provenRecord(node, end)
+            book.rule(), oracle.provenRecord(node, base), oracle.provenRecord(node, end)
         );
 
         // Effect: all that was raised is the operator's. Safe cast: now plus at most ten years.
@@ -250,13 +209,13 @@ contract Offering is IOffering, Guarded {
     /// @inheritdoc IOffering
     function failDelivery(NodeId node, Reading calldata base, Reading calldata end) external {
         // Check: two final readings show it.
-        Book storage book = _inState(node, State.Delivering);
+        SaleBook.Book storage book = _inState(node, State.Delivering);
         NodeRecord memory last = oracle.provenRecord(node, end);
         bool fromZero = base.round == 0 && PackedRecord.unwrap(base.record) == 0;
         NodeRecord memory first = fromZero
             ? Delivery.zeroRecord(registry.nodeOf(node).registeredAt, _genesis, _windowSeconds, last.gpuCount)
             : oracle.provenRecord(node, base);
-        (uint32 upSeconds, uint256 knownTime) = Delivery.requireMissed(_rule(book), first, last);
+        (uint32 upSeconds, uint256 knownTime) = Delivery.requireMissed(book.rule(), first, last);
 
         (uint64 refundableUsd6, uint64 burnedUnits) = _fail(node, book);
         emit FailDelivery(node, msg.sender, upSeconds, knownTime, refundableUsd6, burnedUnits);
@@ -265,7 +224,7 @@ contract Offering is IOffering, Guarded {
     /// @inheritdoc IOffering
     function expire(NodeId node) external {
         // Check: long enough for a decision.
-        Book storage book = _inState(node, State.Delivering);
+        SaleBook.Book storage book = _inState(node, State.Delivering);
         uint256 expiresAt = uint256(book.deliverHardLimit) + graceSeconds;
         require(block.timestamp >= expiresAt, Offering_NotExpired(node, expiresAt));
 
@@ -274,13 +233,13 @@ contract Offering is IOffering, Guarded {
     }
 
     /// @dev Not delivered. From here on every share that is left is a sale share.
-    function _fail(NodeId node, Book storage book)
+    function _fail(NodeId node, SaleBook.Book storage book)
         private
         returns (uint64 refundableUsd6, uint64 burnedUnits)
     {
         // Effect: refunds are open.
         book.state = State.Failed;
-        refundableUsd6 = _refundableUsd6(book);
+        refundableUsd6 = book.refundableUsd6();
 
         // Interaction: share and registry are ours and call nobody.
         burnedUnits = book.share.burnLocked(registry.operatorOf(node));
@@ -292,7 +251,7 @@ contract Offering is IOffering, Guarded {
     /// @inheritdoc IOffering
     function refund(NodeId node, uint64 units, address to) external returns (uint256 paidUsd6) {
         // Check: something to burn, somewhere to pay. The share checks that the caller has it, unfrozen.
-        Book storage book = _inState(node, State.Failed);
+        SaleBook.Book storage book = _inState(node, State.Failed);
         require(to != address(0), Offering_ZeroReceiver());
         require(units != 0, Offering_NoUnits(node));
         paidUsd6 = refundDown(node, units);
@@ -311,7 +270,7 @@ contract Offering is IOffering, Guarded {
         // Check: the operator's, and not yet taken.
         require(msg.sender == registry.operatorOf(node), Offering_NotOperator(node, msg.sender));
         require(to != address(0), Offering_ZeroReceiver());
-        Book storage book = _books[node];
+        SaleBook.Book storage book = _books[node];
         paidUsd6 = book.releasedUsd6 - book.withdrawnUsd6;
         require(paidUsd6 != 0, Offering_NothingToWithdraw(node));
 
@@ -332,10 +291,10 @@ contract Offering is IOffering, Guarded {
 
     /// @inheritdoc IOffering
     function refundDown(NodeId node, uint64 units) public view returns (uint256) {
-        Book storage book = _books[node];
+        SaleBook.Book storage book = _books[node];
         if (book.state != State.Failed) return 0;
         uint256 supplyUnits = book.share.totalSupply();
-        return supplyUnits == 0 ? 0 : SaleTerms.refundDown(_refundableUsd6(book), units, supplyUnits);
+        return supplyUnits == 0 ? 0 : SaleTerms.refundDown(book.refundableUsd6(), units, supplyUnits);
     }
 
     /// @inheritdoc IOffering
@@ -350,49 +309,23 @@ contract Offering is IOffering, Guarded {
 
     /// @inheritdoc IOffering
     function termsOf(NodeId node) external view returns (Terms memory) {
-        Book storage book = _books[node];
-        return Terms({
-            priceUsd6PerShare: book.priceUsd6PerShare,
-            softCapUnits: book.softCapUnits,
-            hardCapUnits: book.hardCapUnits,
-            retainedUnits: book.retainedUnits,
-            opensAt: book.opensAt,
-            closesAt: book.closesAt,
-            upfrontBps: book.upfrontBps,
-            deliverySeconds: book.deliverySeconds,
-            deliverBy: book.deliverBy,
-            deliverHardLimit: book.deliverHardLimit,
-            serviceTermSeconds: book.serviceTermSeconds,
-            floorPriceUsd6PerGpuHour: book.floorPriceUsd6PerGpuHour
-        });
+        return _books[node].terms();
     }
 
     /// @inheritdoc IOffering
     function saleOf(NodeId node) external view returns (Sale memory) {
-        Book storage book = _books[node];
-        return Sale({
-            state: book.state,
-            share: book.share,
-            soldUnits: book.soldUnits,
-            raisedUsd6: book.raisedUsd6,
-            releasedUsd6: book.releasedUsd6,
-            refundableUsd6: _refundableUsd6(book),
-            refundedUsd6: book.refundedUsd6,
-            withdrawnUsd6: book.withdrawnUsd6,
-            closedAt: book.closedAt,
-            deliverFrom: book.deliverFrom
-        });
+        return _books[node].sale();
     }
 
     /* INTERNAL */
 
-    function _inState(NodeId node, State expected) private view returns (Book storage book) {
+    function _inState(NodeId node, State expected) private view returns (SaleBook.Book storage book) {
         book = _books[node];
         require(book.state == expected, Offering_WrongState(node, book.state));
     }
 
     /// @dev Reverts unless the caller operates `node` and its share still waits for this contract to sell it.
-    function _unopened(NodeId node) private view returns (Book storage book, INodeShare share) {
+    function _unopened(NodeId node) private view returns (SaleBook.Book storage book, INodeShare share) {
         require(msg.sender == registry.operatorOf(node), Offering_NotOperator(node, msg.sender));
         book = _books[node];
         require(book.state == State.None, Offering_AlreadyOpened(node, book.state));
@@ -400,18 +333,5 @@ contract Offering is IOffering, Guarded {
         require(address(share) != address(0), Offering_NoShare(node));
         require(share.issuer() == address(this), Offering_NotIssuer(node, share.issuer()));
         require(share.phase() == INodeShare.Phase.Sale, Offering_WrongPhase(node, share.phase()));
-    }
-
-    function _rule(Book storage book) private view returns (Delivery.Rule memory) {
-        return Delivery.Rule({
-            from: book.deliverFrom,
-            requiredSeconds: book.deliverySeconds,
-            deliverBy: book.deliverBy,
-            hardLimit: book.deliverHardLimit
-        });
-    }
-
-    function _refundableUsd6(Book storage book) private view returns (uint64) {
-        return book.raisedUsd6 - book.releasedUsd6 - book.refundedUsd6;
     }
 }
