@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from eth_account.signers.local import LocalAccount
+from sqlalchemy.exc import SQLAlchemyError
 from web3 import Web3
 
 from wellhead.chain.contracts.batch_settlement import BatchSettlement
@@ -118,7 +119,20 @@ class Settler:
                 # A node that is away, a database that is locked: whatever it is, money waits to be claimed.
                 _log.exception("the settler's look at the chain failed; it goes on")
                 pause = self._claiming.look_seconds
-            self._stopping.wait(pause)
+            self._wait(pause)
+
+    def _wait(self, seconds: float) -> None:
+        """Until then, or until somebody asks for everything, or for an end."""
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0:
+            if self._stopping.wait(min(left, self._sending.poll_seconds)) or self._is_asked():
+                return
+
+    def _is_asked(self) -> bool:
+        try:
+            return self._settles and self._lease.everything_is_asked()
+        except SQLAlchemyError:
+            return False  # the next look will say so
 
     # One look ---------------------------------------------------------------------------------------
 
