@@ -246,6 +246,29 @@ def test_a_batch_that_can_no_longer_go_through_is_built_anew(
     assert stage.batches() == 1
 
 
+def test_a_stuck_batch_that_would_revert_is_outbid_by_the_new_one(
+    stage: SettlerStage, settler: Settler, due: list[ChannelConfig]
+) -> None:
+    """The same while the old transaction still waits: the new one takes its nonce, not the next."""
+    gone, left = due
+    stage.sender("customer").send(stage.settlement.initiate_withdraw(gone, BALANCE_USD6))
+    stage.rpc("evm_setAutomine", False)
+    settler.tick()
+    (first,) = stage.waiting()
+    raw = stage.rpc("eth_getRawTransactionByHash", first["hash"])
+    stage.rpc("anvil_dropTransaction", first["hash"])  # or the blocks to come would take it
+    local.advance(stage.w3, DELAY_SECONDS)
+    stage.rpc("evm_setAutomine", True)
+    stage.sender("customer").send(stage.settlement.finalize_withdraw(gone))
+    stage.rpc("evm_setAutomine", False)
+    stage.rpc("eth_sendRawTransaction", raw)
+    assert stage.waiting() == [first]
+    stage.settle(settler)
+    assert (stage.claimed(gone), stage.claimed(left)) == (0, 10 * PRICE_USD6)
+    assert stage.batches() == 1
+    assert stage.waiting() == []
+
+
 # Money for gas ----------------------------------------------------------------------------------------------
 
 
@@ -297,6 +320,7 @@ def test_one_bad_channel_stops_nobody_else(
     assert stage.batches() == 1
     (told,) = [record.message for record in caplog.records if record.levelno == logging.ERROR]
     assert stage.channel_id(bad).hex() in told
+    assert (settler.status().unclaimed_usd6, settler.status().unclaimable_usd6) == (0, 20 * PRICE_USD6)
     assert "BatchSettlement_InvalidSignature" in told
     stage.settle(settler)
     assert len(caplog.records) == 1  # it is left alone for a while
@@ -306,13 +330,14 @@ def test_one_bad_channel_stops_nobody_else(
 
 
 def test_a_blocked_payer_stops_nobody_and_a_blocked_receiver_nobody_else(
-    stage: SettlerStage, settler: Settler, due: list[ChannelConfig]
+    stage: SettlerStage, settler: Settler, due: list[ChannelConfig], caplog: pytest.LogCaptureFixture
 ) -> None:
     for account in (keys.local_account("customer").address, RECEIVER):
         stage.sender("owner").send(stage.usd.functions.blacklist(account))
     stage.settle(settler)
     expect_claimed_once(stage, due)
     assert (stage.earned(RECEIVER), stage.earned(OTHER)) == (0, 10 * PRICE_USD6)
+    assert f"SettleFailed: {RECEIVER}" in caplog.text
     assert stage.settlement.unsettled(RECEIVER, stage.usd.address) == 10 * PRICE_USD6
 
 
@@ -325,6 +350,7 @@ def test_of_two_settlers_over_one_ledger_one_settles(stage: SettlerStage, due: l
     first.tick()
     second.tick()
     assert (first.status().settles, second.status().settles) == (True, False)
+    assert second.status().under_way is None
     assert len(stage.waiting()) == 1
     stage.clock.now += LEASE_SECONDS
     second.tick()

@@ -10,7 +10,8 @@ from eth_account.signers.local import LocalAccount
 from eth_typing import ChecksumAddress, Hash32
 from web3 import Web3
 from web3.exceptions import ContractCustomError, ContractLogicError, Web3RPCError
-from web3.types import TxParams
+from web3.logs import DISCARD
+from web3.types import TxParams, TxReceipt
 
 from wellhead.chain import revert
 from wellhead.chain.contracts.settle_router import SettleRouter
@@ -71,6 +72,14 @@ class BatchBuilder:
                 return BuiltBatch(passing, calldata, gas)
             passing = passing[: len(passing) // 2]
         return None
+
+    def failures(self, receipt: TxReceipt) -> list[tuple[str, str]]:
+        """Receivers that could not be paid or synced: the event's name and who."""
+        return [
+            (name, str(event["args"]["receiver"]))
+            for name in ("SettleFailed", "SyncFailed")
+            for event in self._router.contract.events[name]().process_receipt(receipt, errors=DISCARD)
+        ]
 
     def try_out(self, calldata: bytes, gas: int | None = None) -> None:
         """Run a batch without sending it. Raises ContractRefused."""

@@ -196,10 +196,6 @@ class ClaimJournal:
         """Those that were mined after `block`, the lowest nonce first."""
         return self._find(_batches.c.state == FINAL, _batches.c.block > block)
 
-    def final_from_nonce(self, nonce: int) -> list[Batch]:
-        """Those that were mined with this nonce or a later one, the lowest first."""
-        return self._find(_batches.c.state == FINAL, _batches.c.nonce >= nonce)
-
     def opened_after(self, batch_id: int) -> list[Batch]:
         """Those opened after that one."""
         return self._find(_batches.c.batch_id > batch_id)

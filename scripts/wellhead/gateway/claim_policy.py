@@ -96,6 +96,12 @@ def claim_rows(
     return rows
 
 
+def unclaimable(claimable: Sequence[Claimable], rows: Sequence[ClaimRow]) -> int:
+    """What was charged and is none of `rows`: withdrawn by the payer first, on a voucher that was lost, refused by the
+    chain, or for another authorizer to claim."""
+    return sum(one.account.unclaimed for one in claimable) - sum(row.value for row in rows)
+
+
 def plan_claims(
     rows: Sequence[ClaimRow], policy: ClaimPolicy, now: float, *, everything: bool = False
 ) -> ClaimPlan:

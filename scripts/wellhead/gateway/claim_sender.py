@@ -145,7 +145,7 @@ class ClaimSender:
         if nonce > batch.nonce:
             return self._outrun(batch, head)
         if nonce < batch.nonce:
-            return self._fall_back(batch, nonce)
+            return self._fall_back(batch)
         return self._push(batch)
 
     def _taken_back(self, head: int) -> Batch | None:
@@ -172,6 +172,10 @@ class ClaimSender:
             self.problem = ""
             self._decide(batch, FINAL, receipt["blockNumber"])
             _log.info("claimed %s of %s channels for good", batch.value, len(batch.rows))
+            for what, receiver in self._builder.failures(receipt):
+                _log.warning(
+                    "%s: %s; its money is safe where it is, and the next batch tries again", what, receiver
+                )
         else:
             self._complain(f"transaction {Web3.to_hex(signed.hash)} reverted: the chain moved before it")
             self._decide(batch, REVERTED, receipt["blockNumber"])
@@ -188,13 +192,12 @@ class ClaimSender:
         self._decide(batch, DROPPED)
         return None
 
-    def _fall_back(self, batch: Batch, nonce: int) -> UnderWay | None:
-        """The chain went back before an earlier batch: that one first, what this one claimed is planned anew."""
+    def _fall_back(self, batch: Batch) -> UnderWay | None:
+        """The chain went back before an earlier batch: that one first, as the next look finds; what this one claimed is
+        planned anew."""
         if self._count("pending") >= batch.nonce:
             return _under_way(batch, batch.transactions[-1], mined=False)  # its predecessors are on their way
         self._decide(batch, DROPPED)
-        for earlier in self._journal.final_from_nonce(nonce)[:1]:
-            self._journal.reopen(earlier)
         return None
 
     def _push(self, batch: Batch) -> UnderWay | None:
@@ -263,7 +266,7 @@ class ClaimSender:
         return True
 
     def _suggested(self) -> Fees:
-        base_fee = int(self._w3.eth.get_block("pending").get("baseFeePerGas", 0))
+        base_fee = int(self._w3.eth.get_block("latest").get("baseFeePerGas", 0))
         return first_fees(base_fee, int(self._w3.eth.max_priority_fee), self._policy.max_fee_wei)
 
     def _count(self, block: str) -> int:

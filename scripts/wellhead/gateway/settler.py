@@ -23,7 +23,14 @@ from wellhead.errors import Refused
 from wellhead.gateway.channel_figures import ChannelLedger, catch_up
 from wellhead.gateway.claim_batch import BatchBuilder
 from wellhead.gateway.claim_journal import FINAL, ClaimJournal
-from wellhead.gateway.claim_policy import ClaimPlan, ClaimPolicy, ClaimRow, claim_rows, plan_claims
+from wellhead.gateway.claim_policy import (
+    ClaimPlan,
+    ClaimPolicy,
+    ClaimRow,
+    claim_rows,
+    plan_claims,
+    unclaimable,
+)
 from wellhead.gateway.claim_sender import ClaimSender, SendingPolicy, UnderWay
 from wellhead.gateway.settler_lease import LeaseLostError, SettlerLease, open_database
 
@@ -37,6 +44,8 @@ class SettlerStatus(NamedTuple):
 
     unclaimed_usd6: int
     channels: int
+    # Charged, but nothing that could be claimed now; see `unclaimable`.
+    unclaimable_usd6: int
     oldest_age_seconds: float
     # When age will force a claim at the latest; None if nothing can be claimed.
     next_claim_at: float | None
@@ -213,12 +222,13 @@ class Settler:
 
     def status(self) -> SettlerStatus:
         """Where it stands now; reads the ledger alone."""
-        rows = claim_rows(self._ledger.claimable(), self._authorizer)
-        now = self._clock()
+        waiting, now = self._ledger.claimable(), self._clock()
+        rows = claim_rows(waiting, self._authorizer, self._builder.set_aside())
         oldest = min((row.since for row in rows), default=now)
         return SettlerStatus(
             unclaimed_usd6=sum(row.value for row in rows),
             channels=len(rows),
+            unclaimable_usd6=unclaimable(waiting, rows),
             oldest_age_seconds=now - oldest,
             next_claim_at=plan_claims(rows, self._claiming, now).due_at,
             under_way=self._under_way,
