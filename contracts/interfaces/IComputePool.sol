@@ -125,8 +125,8 @@ interface IComputePool {
     function join(NodeId node) external;
     /// @notice The node's operator only: ends membership; the period under way still counts.
     /// Errors: ComputePool_NotOperator, _NotMember.
-    function leave(NodeId node) external;
-    /// @notice As `leave`, by anyone, for a node that is no longer active in the registry.
+    function resign(NodeId node) external;
+    /// @notice As `resign`, by anyone, for a node that is no longer active in the registry.
     /// Errors: ComputePool_NotMember, _NodeActive.
     function expel(NodeId node) external;
     /// @notice Owner only. Receipts of the former gateway are void from now on; what was recorded by them stays. The
@@ -165,9 +165,9 @@ interface IComputePool {
     /* MONEY OUT */
 
     /// @notice Pays what the node has earned in distributed periods to its share, and syncs that; anyone may call.
-    /// Each share of a period is rounded down of what is left of it, so the last one takes what rounding left over and
-    /// none is lost; which one is last shifts less than one unit per member. Errors: ComputePool_NothingToClaim,
-    /// _TooLittleGas.
+    /// Each share of a period is rounded down of what is left of it, so the last one takes what rounding left over;
+    /// which one is last shifts less than one unit per member. A share of less than one unit is nothing to claim: it
+    /// stays in the period's books until the node works again. Errors: ComputePool_NothingToClaim, _TooLittleGas.
     function claim(NodeId node) external returns (uint64 paidUsd6);
 
     /* VIEWS */

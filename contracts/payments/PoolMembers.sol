@@ -56,7 +56,7 @@ abstract contract PoolMembers is PoolSchedule, Guarded {
     }
 
     /// @inheritdoc IComputePool
-    function leave(NodeId node) external {
+    function resign(NodeId node) external {
         require(msg.sender == registry.operatorOf(node), ComputePool_NotOperator(node, msg.sender));
         emit LeavePool(node, msg.sender, _end(node));
     }

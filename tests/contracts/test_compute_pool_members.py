@@ -81,7 +81,7 @@ def test_a_member_is_active_of_the_class_and_has_a_share(stage, send, actors, re
 def test_the_period_of_leaving_still_counts(stage, send, actors, reverts):
     stage.member(1)
     stage.pass_periods(2)
-    receipt = send(stage.functions.leave(1), actors["operator"])
+    receipt = send(stage.functions.resign(1), actors["operator"])
     assert the_event(stage.pool.events.LeavePool, receipt) == {
         "node": 1,
         "operator": actors["operator"],
@@ -89,9 +89,9 @@ def test_the_period_of_leaving_still_counts(stage, send, actors, reverts):
     }
     assert membership(stage, 1) == (1, 3, True)
     with reverts("ComputePool_NotMember", 1):
-        send(stage.functions.leave(1), actors["operator"])
+        send(stage.functions.resign(1), actors["operator"])
     with reverts("ComputePool_NotOperator", 1, actors["owner"]):
-        send(stage.functions.leave(1), actors["owner"])
+        send(stage.functions.resign(1), actors["owner"])
     # Its last period is collected in period 3: only then may it come back.
     for _ in range(2):
         with reverts("ComputePool_StillLeaving", 1, 3):
@@ -135,7 +135,7 @@ def test_whoever_was_only_admitted_is_dismissed_without_a_trace(stage, send, act
 def test_dismissing_after_leaving_moves_nothing(stage, send, actors):
     stage.member(1)
     stage.pass_periods(2)
-    send(stage.functions.leave(1), actors["operator"])
+    send(stage.functions.resign(1), actors["operator"])
     stage.pass_periods(3)
     send(stage.functions.dismiss(1), actors["owner"])
     assert membership(stage, 1) == (1, 3, False)
@@ -164,7 +164,7 @@ def test_anyone_expels_a_node_that_is_active_no_more(stage, send, actors, revert
 
 def test_whoever_leaves_before_the_first_period_was_never_a_member(stage, send, actors, reverts):
     stage.member(1)
-    send(stage.functions.leave(1), actors["operator"])
+    send(stage.functions.resign(1), actors["operator"])
     assert membership(stage, 1) == (1, 1, True)
     period = stage.pass_periods(2)
     with reverts("ComputePool_NotMemberIn", 1, period):
@@ -184,6 +184,6 @@ def test_pausing_stops_joining_and_traps_nothing(stage, send, actors, reverts):
     stage.record(1, period, 10)
     stage.distribute(period)
     stage.claim(1)
-    send(stage.functions.leave(1), actors["operator"])
+    send(stage.functions.resign(1), actors["operator"])
     send(stage.functions.dismiss(2), actors["owner"])
     assert stage.functions.accountOf(1).call()[2] == 0

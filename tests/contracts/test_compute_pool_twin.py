@@ -104,7 +104,7 @@ class Play:
             self.make("admit", lambda _: self.twin.admit(node), functions.admit(node), "owner")
             self.make("join", lambda time: self.twin.join(node, time), functions.join(node), "operator")
         elif kind == "leave":
-            self.make("leave", lambda time: self.twin.leave(node, time), functions.leave(node), "operator")
+            self.make("leave", lambda time: self.twin.resign(node, time), functions.resign(node), "operator")
         elif kind == "dismiss":
             self.make("dismiss", lambda time: self.twin.dismiss(node, time), functions.dismiss(node), "owner")
         elif kind == "gateway":

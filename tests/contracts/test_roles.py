@@ -166,7 +166,7 @@ TABLE: dict[str, dict[str, Role | None]] = {
         "admit": OWNER,
         "dismiss": OWNER,
         "join": Role(("operator",), "ComputePool_NotOperator"),
-        "leave": Role(("operator",), "ComputePool_NotOperator"),
+        "resign": Role(("operator",), "ComputePool_NotOperator"),
         "expel": ANYONE,
         "setGateway": OWNER,
         "sync": ANYONE,

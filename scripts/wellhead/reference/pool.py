@@ -152,7 +152,7 @@ class Pool:
             raise RefusedError("ComputePool_StillLeaving", node, held.end_period)
         return self._with_membership(node, Membership(following, STAYING, admitted=True))
 
-    def leave(self, node: int, time: int) -> Pool:
+    def resign(self, node: int, time: int) -> Pool:
         """The operator's: out from the next period on."""
         held = self.membership(node)
         if held.end_period != STAYING:

@@ -67,8 +67,8 @@ class ComputePool(Wrapper):
     def join(self, node: int) -> ContractFunction:
         return self.call("join", node)
 
-    def leave(self, node: int) -> ContractFunction:
-        return self.call("leave", node)
+    def resign(self, node: int) -> ContractFunction:
+        return self.call("resign", node)
 
     def expel(self, node: int) -> ContractFunction:
         return self.call("expel", node)
