@@ -11,7 +11,8 @@ from wellhead.errors import Misused
 from wellhead.gateway.claim_fees import Fees, first_fees, raised_fees
 from wellhead.gateway.claim_journal import FINAL, KEPT_SECONDS, ClaimJournal, JournalRow, Signed
 from wellhead.gateway.claim_sender import SendingPolicy
-from wellhead.gateway.settler_lease import LeaseLostError, SettlerLease, open_database
+from wellhead.gateway.database import open_database
+from wellhead.gateway.settler_lease import LeaseLostError, SettlerLease
 
 CHAIN, SENDER, OTHER_SENDER = 31337, "0x" + "aa" * 20, "0x" + "bb" * 20
 ROWS = {b"\x01" * 32: JournalRow(2**127, 7), b"\x02" * 32: JournalRow(5, 5)}
@@ -29,7 +30,7 @@ class Desk:
         return self.now
 
     def settler(self, chain: int = CHAIN, sender: str = SENDER) -> tuple[SettlerLease, ClaimJournal]:
-        lease = SettlerLease(self.engine, self.clock, chain)
+        lease = SettlerLease(self.engine, self.clock, chain, sender)
         return lease, ClaimJournal(self.engine, self.clock, chain, sender, lease)
 
 
@@ -107,8 +108,9 @@ def test_one_holds_the_lease_until_it_runs_out_or_is_dropped(desk: Desk) -> None
     assert not first.take(SECONDS)
     second.drop()
     assert first.take(SECONDS)
-    (elsewhere, _) = desk.settler(chain=1)
-    assert elsewhere.take(SECONDS)
+    for chain, sender in ((CHAIN, OTHER_SENDER), (1, SENDER)):
+        elsewhere, _ = desk.settler(chain, sender)
+        assert elsewhere.take(SECONDS)
 
 
 @pytest.mark.parametrize("taken_over", [True, False])

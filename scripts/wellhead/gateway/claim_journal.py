@@ -27,8 +27,8 @@ from sqlalchemy import (
 )
 
 from wellhead.gateway.claim_fees import Fees
-from wellhead.gateway.ledger import Amount
-from wellhead.gateway.settler_lease import SettlerLease, reading
+from wellhead.gateway.database import Amount, reading
+from wellhead.gateway.settler_lease import SettlerLease
 
 OPEN, FINAL, REVERTED, DROPPED = "open", "final", "reverted", "dropped"
 KEPT_SECONDS = 30 * 86_400

@@ -16,7 +16,6 @@ from uuid import uuid4
 from sqlalchemy import (
     Column,
     Connection,
-    Engine,
     Float,
     Integer,
     LargeBinary,
@@ -24,33 +23,15 @@ from sqlalchemy import (
     Row,
     String,
     Table,
-    create_engine,
     delete,
-    event,
     insert,
     select,
     update,
 )
-from sqlalchemy.types import TypeDecorator
 
 from wellhead.gateway.channel_book import ChannelAccount
-from wellhead.reference.channel import MAX_AMOUNT, ChannelConfig
-
-LOCK_TIMEOUT_SECONDS = 10
-
-
-class Amount(TypeDecorator[int]):
-    """An integer below 2^128, which no database has: decimal digits of one length, so that they sort as numbers do."""
-
-    impl = String(len(str(MAX_AMOUNT)))
-    cache_ok = True
-
-    def process_bind_param(self, value: int | None, _dialect: Any) -> str | None:
-        return None if value is None else f"{value:0{len(str(MAX_AMOUNT))}d}"
-
-    def process_result_value(self, value: str | None, _dialect: Any) -> int | None:
-        return None if value is None else int(value)
-
+from wellhead.gateway.database import Amount, open_database, reading
+from wellhead.reference.channel import ChannelConfig
 
 _metadata = MetaData()
 
@@ -85,7 +66,6 @@ _admissions = Table(
     Column("expires_at", Float, nullable=False),
 )
 
-_READING = "reading"
 _BOOKS = (
     *("charged", "signed_ceiling", "signature"),
     *("balance", "total_claimed", "refund_nonce", "withdraw_requested_at"),
@@ -125,10 +105,8 @@ class Ledger:
 
     def __init__(self, url: str, clock: Callable[[], float] = time.time) -> None:
         """`url` as SQLAlchemy writes it. Tables are made where they are missing."""
-        self._engine = create_engine(url)
+        self._engine = open_database(url)
         self._clock = clock
-        if self._engine.dialect.name == "sqlite":
-            _tune_sqlite(self._engine)
         _metadata.create_all(self._engine)
 
     def close(self) -> None:
@@ -238,20 +216,17 @@ class Ledger:
 
     def account(self, channel_id: bytes) -> ChannelAccount:
         """The channel as it stands. Raises UnknownChannelError."""
-        with self._reading() as connection:
+        with reading(self._engine) as connection:
             return self._read(connection, channel_id, _row(channel_id))
 
     def claimable(self) -> list[Claimable]:
         """Every channel with something to claim, the longest waiting first."""
         waiting = select(_channels).where(_channels.c.unclaimed_since.is_not(None))
-        with self._reading() as connection:
+        with reading(self._engine) as connection:
             rows = connection.execute(waiting.order_by(_channels.c.unclaimed_since)).all()
         return [Claimable(row.channel_id, _account(row, 0), row.unclaimed_since) for row in rows]
 
     # Inside -----------------------------------------------------------------------------------------
-
-    def _reading(self) -> Connection:
-        return self._engine.connect().execution_options(**{_READING: True})
 
     @contextmanager
     def _locked(self, channel_id: bytes) -> Iterator[tuple[Connection, ChannelAccount]]:
@@ -312,22 +287,3 @@ def _account(row: Row[Any], reserved: int) -> ChannelAccount:
         reserved=reserved,
         **{name: getattr(row, name) for name in _BOOKS},
     )
-
-
-def _tune_sqlite(engine: Engine) -> None:
-    """Readers beside one writer, a commit on disk before it counts, and a writer that waits for its turn."""
-
-    @event.listens_for(engine, "connect")
-    def configure(connection: Any, _record: Any) -> None:
-        connection.isolation_level = None  # transactions are begun below, not by the driver's guess
-        cursor = connection.cursor()
-        cursor.execute("PRAGMA journal_mode=WAL")
-        cursor.execute("PRAGMA synchronous=FULL")
-        cursor.execute(f"PRAGMA busy_timeout={LOCK_TIMEOUT_SECONDS * 1000}")
-        cursor.close()
-
-    @event.listens_for(engine, "begin")
-    def begin(connection: Connection) -> None:
-        # SQLite has no row locks: who will write takes the write lock first.
-        reading = connection.get_execution_options().get(_READING, False)
-        connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")

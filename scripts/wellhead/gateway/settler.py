@@ -32,7 +32,8 @@ from wellhead.gateway.claim_policy import (
     unclaimable,
 )
 from wellhead.gateway.claim_sender import ClaimSender, SendingPolicy, UnderWay
-from wellhead.gateway.settler_lease import LeaseLostError, SettlerLease, open_database
+from wellhead.gateway.database import open_database
+from wellhead.gateway.settler_lease import LeaseLostError, SettlerLease
 
 LEASE_SECONDS = 60  # above any one look: a node that answers so slowly is no use anyway
 DEFAULT_CLAIM_POLICY, DEFAULT_SENDING_POLICY = ClaimPolicy(), SendingPolicy()
@@ -90,7 +91,7 @@ class Settler:
         self._settlement = BatchSettlement(w3, contract.settlement())
         chain_id = w3.eth.chain_id
         self._engine = open_database(ledger_url)
-        self._lease = SettlerLease(self._engine, clock, chain_id)
+        self._lease = SettlerLease(self._engine, clock, chain_id, self._authorizer)
         self._journal = ClaimJournal(self._engine, clock, chain_id, gas_payer.address, self._lease)
         self._builder = BatchBuilder(w3, contract, authorizer, gas_payer.address, clock)
         self._sender = ClaimSender(

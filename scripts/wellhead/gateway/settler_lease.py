@@ -19,14 +19,13 @@ from sqlalchemy import (
     MetaData,
     String,
     Table,
-    create_engine,
     insert,
     select,
     update,
 )
 from sqlalchemy.exc import IntegrityError
 
-from wellhead.gateway.ledger import _READING, _tune_sqlite
+from wellhead.gateway.database import reading
 
 _metadata = MetaData()
 
@@ -34,6 +33,7 @@ _lease = Table(
     "settler_lease",
     _metadata,
     Column("chain_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("authorizer", String(42), primary_key=True),
     Column("holder", String(32), nullable=False),
     Column("expires_at", Float, nullable=False),
     # When somebody asked for everything to be claimed; null if nobody waits for that.
@@ -41,54 +41,46 @@ _lease = Table(
 )
 
 
-def open_database(url: str) -> Engine:
-    """The ledger's database, with connections of the settler's own. `url` as SQLAlchemy writes it."""
-    engine = create_engine(url)
-    if engine.dialect.name == "sqlite":
-        _tune_sqlite(engine)
-    return engine
-
-
-def reading(engine: Engine) -> Connection:
-    """A connection that only reads: on SQLite it waits for nobody who writes."""
-    return engine.connect().execution_options(**{_READING: True})
-
-
 class LeaseLostError(RuntimeError):
     """Another gateway settles now: nothing was written."""
 
 
 class SettlerLease:
-    """The lease of one chain, as one settler sees it."""
+    """The lease on what one authorizer may claim on one chain, as one settler sees it."""
 
-    def __init__(self, engine: Engine, clock: Callable[[], float], chain_id: int) -> None:
+    def __init__(self, engine: Engine, clock: Callable[[], float], chain_id: int, authorizer: str) -> None:
         """The table is made where it is missing."""
         self._engine, self._clock = engine, clock
-        self._this = _lease.c.chain_id == chain_id
-        self._chain_id = chain_id
+        self._chain_id, self._authorizer = chain_id, authorizer
+        self._this = (_lease.c.chain_id == chain_id) & (_lease.c.authorizer == authorizer)
         self._holder = uuid4().hex
+        self._held_until = 0.0
         _metadata.create_all(engine)
 
     def take(self, seconds: float) -> bool:
         """Whether this settler is the one for the next `seconds`."""
         now = self._clock()
+        if self._held_until > now + seconds / 2:
+            return True  # nobody can have taken it before then
         values = {"holder": self._holder, "expires_at": now + seconds}
         mine_or_free = (_lease.c.holder == self._holder) | (_lease.c.expires_at <= now)
-        with self._engine.begin() as connection:
-            if (
-                connection.execute(update(_lease).where(self._this, mine_or_free).values(values)).rowcount
-                == 1
-            ):
-                return True
+        if not self._set(mine_or_free, **values) and not self._make(values):
+            return False
+        self._held_until = now + seconds
+        return True
+
+    def _make(self, values: dict[str, Any]) -> bool:
+        row = {"chain_id": self._chain_id, "authorizer": self._authorizer, **values}
         try:
             with self._engine.begin() as connection:
-                connection.execute(insert(_lease).values(chain_id=self._chain_id, **values))
+                connection.execute(insert(_lease).values(row))
         except IntegrityError:  # it is there, and somebody else's
             return False
         return True
 
     def drop(self) -> None:
         """Let the next one settle at once; harmless if it is another's."""
+        self._held_until = 0.0
         self._set(_lease.c.holder == self._holder, expires_at=0.0)
 
     def prove(self, connection: Connection) -> None:
@@ -113,6 +105,8 @@ class SettlerLease:
         """Nobody waits any more."""
         self._set(asked_at=None)
 
-    def _set(self, *conditions: Any, **values: Any) -> None:
+    def _set(self, *conditions: Any, **values: Any) -> bool:
+        """Whether the row was there and the conditions held."""
         with self._engine.begin() as connection:
-            connection.execute(update(_lease).where(self._this, *conditions).values(**values))
+            changed = connection.execute(update(_lease).where(self._this, *conditions).values(values))
+        return changed.rowcount == 1

@@ -1,0 +1,58 @@
+"""How the gateway opens its database, and how it keeps amounts there: SQLite or PostgreSQL, through SQLAlchemy."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Connection, Engine, String, create_engine, event
+from sqlalchemy.types import TypeDecorator
+
+from wellhead.reference.channel import MAX_AMOUNT
+
+LOCK_TIMEOUT_SECONDS = 10
+_READING = "reading"
+
+
+class Amount(TypeDecorator[int]):
+    """An integer below 2^128, which no database has: decimal digits of one length, so that they sort as numbers do."""
+
+    impl = String(len(str(MAX_AMOUNT)))
+    cache_ok = True
+
+    def process_bind_param(self, value: int | None, _dialect: Any) -> str | None:
+        return None if value is None else f"{value:0{len(str(MAX_AMOUNT))}d}"
+
+    def process_result_value(self, value: str | None, _dialect: Any) -> int | None:
+        return None if value is None else int(value)
+
+
+def open_database(url: str) -> Engine:
+    """Connections to the database at `url`, as SQLAlchemy writes it."""
+    engine = create_engine(url)
+    if engine.dialect.name == "sqlite":
+        _tune_sqlite(engine)
+    return engine
+
+
+def reading(engine: Engine) -> Connection:
+    """A connection that only reads: on SQLite it waits for nobody who writes."""
+    return engine.connect().execution_options(**{_READING: True})
+
+
+def _tune_sqlite(engine: Engine) -> None:
+    """Readers beside one writer, a commit on disk before it counts, and a writer that waits for its turn."""
+
+    @event.listens_for(engine, "connect")
+    def configure(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None  # transactions are begun below, not by the driver's guess
+        cursor = connection.cursor()
+        cursor.execute("PRAGMA journal_mode=WAL")
+        cursor.execute("PRAGMA synchronous=FULL")
+        cursor.execute(f"PRAGMA busy_timeout={LOCK_TIMEOUT_SECONDS * 1000}")
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        # SQLite has no row locks: who will write takes the write lock first.
+        reads = connection.get_execution_options().get(_READING, False)
+        connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
