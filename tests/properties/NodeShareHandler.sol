@@ -53,10 +53,9 @@ contract NodeShareHandler is Property {
     /// claims, and dust may grow by at most `mostDustX48`.
     modifier watched(address claimant, uint256 mostDustX48) {
         vm.warp(clock);
-        uint256[] memory before = _accruedX16();
-        int256 dustBefore = this.dustX48();
+        (uint256[] memory before, int256 dustBefore) = _booksNow();
         _;
-        uint256[] memory afterwards = _accruedX16();
+        (uint256[] memory afterwards, int256 dustAfterwards) = _booksNow();
         for (uint256 i = 0; i < holders.length; ++i) {
             // An accrual in between floors: one unit of 2^-16 per step, none of an atomic unit.
             if (holders[i] != claimant) {
@@ -64,7 +63,7 @@ contract NodeShareHandler is Property {
                 atMost(afterwards[i], before[i] + 1, "3: no step makes income by itself");
             }
         }
-        int256 dustGrown = this.dustX48() - dustBefore;
+        int256 dustGrown = dustAfterwards - dustBefore;
         holds(dustGrown >= 0 && uint256(dustGrown) <= mostDustX48, "2: dust grows within its bound");
         uint256 index = share.indexX48();
         atMost(lastIndex, index, "4: index monotone");
@@ -234,20 +233,8 @@ contract NodeShareHandler is Property {
 
     // Books ------------------------------------------------------------------------------------------
 
-    /// @notice Accounted for and owed to nobody, atomic units scaled by 2^48; as the twin defines it.
-    function dustX48() external view returns (int256) {
-        ReservoirState memory state = share.reservoir();
-        (uint256 ofOperator, uint256 ofProtocol) = share.credits();
-        int256 dust = int256((state.accountedUsd6 - ofOperator - ofProtocol) << 48);
-        dust -= int256(uint256(state.pendingX48) * share.totalSupply());
-        for (uint256 i = 0; i < holders.length; ++i) {
-            ShareAccount memory account = share.accountOf(holders[i]);
-            dust -= int256(uint256(account.accruedX16) << 32);
-            // An account may have accrued past the stored index.
-            dust -= int256(uint256(account.balanceUnits))
-            * (int256(uint256(state.indexX48)) - int256(uint256(account.indexX48)));
-        }
-        return dust;
+    function dustX48() external view returns (int256 dust) {
+        (, dust) = _booksNow();
     }
 
     /// @notice What all holders could claim now, and the credits.
@@ -263,13 +250,29 @@ contract NodeShareHandler is Property {
         return holders.length;
     }
 
-    function _accruedX16() private view returns (uint256[] memory accrued) {
-        uint256 index = share.indexX48();
-        accrued = new uint256[](holders.length);
+    function heldUnits() external view returns (uint256 held) {
         for (uint256 i = 0; i < holders.length; ++i) {
+            held += share.balanceOf(holders[i]);
+        }
+    }
+
+    /// @dev Each holder's income; and what is accounted for and owed to nobody, atomic units scaled by 2^48, as the twin
+    /// defines it.
+    function _booksNow() private view returns (uint256[] memory accruedX16, int256 dust) {
+        ReservoirState memory state = share.reservoir();
+        uint256 index = share.indexX48();
+        (uint256 ofOperator, uint256 ofProtocol) = share.credits();
+        dust = int256((state.accountedUsd6 - ofOperator - ofProtocol) << 48);
+        dust -= int256(uint256(state.pendingX48) * share.totalSupply());
+        accruedX16 = new uint256[](holders.length);
+        for (uint256 i = 0; i < accruedX16.length; ++i) {
             ShareAccount memory account = share.accountOf(holders[i]);
-            accrued[i] =
+            accruedX16[i] =
                 account.accruedX16 + ((uint256(account.balanceUnits) * (index - account.indexX48)) >> 32);
+            dust -= int256(uint256(account.accruedX16) << 32);
+            // An account may have accrued past the stored index.
+            dust -= int256(uint256(account.balanceUnits))
+            * (int256(uint256(state.indexX48)) - int256(uint256(account.indexX48)));
         }
     }
 

@@ -21,19 +21,18 @@ abstract contract NodeShareInvariants is HistoryProperty {
 
     /// @dev One campaign for all: forge plays a history anew for every invariant function.
     function invariant_books() public view {
-        solvency();
-        conservation();
-        fieldsInBounds();
+        ReservoirState memory state = share.reservoir();
+        solvency(state.accountedUsd6);
+        conservation(state);
+        fieldsInBounds(state);
     }
 
-    function solvency() private view {
-        uint256 accounted = share.reservoir().accountedUsd6;
+    function solvency(uint256 accounted) private view {
         atMost(accounted, handler.usd().balanceOf(address(share)), "1: balance covers what is accounted for");
         atMost(handler.owedUsd6(), accounted, "1: which covers what is owed");
     }
 
-    function conservation() private view {
-        ReservoirState memory state = share.reservoir();
+    function conservation(ReservoirState memory state) private view {
         equal(
             handler.received(),
             handler.paid() + state.accountedUsd6 + share.unsyncedUsd6(),
@@ -48,15 +47,10 @@ abstract contract NodeShareInvariants is HistoryProperty {
         );
     }
 
-    function fieldsInBounds() private view {
-        ReservoirState memory state = share.reservoir();
+    function fieldsInBounds(ReservoirState memory state) private view {
         atMost(uint256(state.pendingX48) + state.indexX48, type(uint80).max, "income per share unit");
         atMost(state.accountedUsd6, type(uint56).max, "accounted");
-        uint256 supply;
-        for (uint256 i = 0; i < handler.holderCount(); ++i) {
-            supply += share.balanceOf(handler.holders(i));
-        }
-        equal(supply, share.totalSupply(), "balances are the supply");
+        equal(handler.heldUnits(), share.totalSupply(), "balances are the supply");
     }
 
     /// @dev Runs at the end of every history.
