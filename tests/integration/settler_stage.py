@@ -17,6 +17,7 @@ from wellhead.chain import artifacts, keys, local
 from wellhead.chain.contracts.batch_settlement import BatchSettlement
 from wellhead.chain.transact import Sender
 from wellhead.deploy.canonical import SETTLEMENT, ensure_canonical
+from wellhead.gateway.channel_figures import ChannelLedger
 from wellhead.gateway.claim_policy import ClaimPolicy
 from wellhead.gateway.claim_sender import SendingPolicy
 from wellhead.gateway.ledger import Ledger
@@ -151,7 +152,7 @@ class SettlerStage(NamedTuple):
 
     # Settling ---------------------------------------------------------------------------------------
 
-    def settler(self, w3: Web3 | None = None, ledger: Ledger | None = None, **changes: Any) -> Settler:
+    def settler(self, w3: Web3 | None = None, ledger: ChannelLedger | None = None, **changes: Any) -> Settler:
         options = {"claiming": CLAIMING, "sending": SENDING, "clock": self.clock, **changes}
         return Settler(
             w3 or self.w3,

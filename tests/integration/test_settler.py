@@ -19,7 +19,9 @@ from settler_stage import (
 )
 
 from wellhead.chain import local
+from wellhead.gateway.ledger import Ledger
 from wellhead.gateway.settler import Settler
+from wellhead.gateway.sole_ledger import SoleLedger
 
 RECEIVER = some_account(0xBEEF)
 OTHER = some_account(0xCAFE)
@@ -130,3 +132,16 @@ def test_what_does_not_fit_into_one_batch_goes_into_the_next(stage: SettlerStage
     settled = settler.settle_now(60)
     assert (settled.claimed_usd6, settled.channels, len(settled.transactions)) == (6 * PRICE_USD6, 6, 3)
     assert (stage.earned(RECEIVER), stage.earned(OTHER)) == (5 * PRICE_USD6, PRICE_USD6)
+
+
+def test_it_settles_for_a_gateway_that_is_alone_on_its_ledger(stage: SettlerStage) -> None:
+    """Whose books are in memory, and are told what was claimed."""
+    (config,) = stage.open([RECEIVER])
+    stage.serve(config, 2_000)
+    alone = SoleLedger(Ledger(stage.ledger_url, stage.clock))
+    settler = stage.settler(ledger=alone)
+    channel_id = stage.channel_id(config)
+    stage.settle(settler, everything=True)
+    assert (stage.claimed(config), alone.account(channel_id).total_claimed) == (2_000, 2_000)
+    alone.close()
+    assert stage.ledger.account(channel_id).total_claimed == 2_000

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from settler_stage import (
     BALANCE_USD6,
+    CLAIMING,
     DELAY_SECONDS,
     GAS_PAYER,
     PRICE_USD6,
@@ -151,6 +152,27 @@ def test_a_withdrawal_near_its_maturity_makes_it_impatient(
     expect_claimed_once(stage, due)
 
 
+@pytest.mark.usefixtures("due")
+def test_a_withdrawal_is_noticed_while_a_batch_is_under_way(stage: SettlerStage, settler: Settler) -> None:
+    (late,) = stage.open([OTHER])
+    stage.serve(late, 1)
+    stage.rpc("evm_setAutomine", False)
+    settler.tick()
+    (first,) = stage.waiting()
+    raw = stage.rpc("eth_getRawTransactionByHash", first["hash"])
+    stage.rpc("anvil_dropTransaction", first["hash"])
+    stage.rpc("evm_setAutomine", True)
+    stage.sender("customer").send(stage.settlement.initiate_withdraw(late, BALANCE_USD6))
+    stage.rpc("evm_setAutomine", False)
+    stage.rpc("eth_sendRawTransaction", raw)
+    stage.clock.now += CLAIMING.look_seconds
+    settler.tick()
+    assert stage.ledger.account(stage.channel_id(late)).withdraw_requested_at > 0
+    for _ in range(2):
+        stage.settle(settler)
+    assert stage.claimed(late) == 1
+
+
 def test_what_the_node_has_forgotten_is_sent_again(
     stage: SettlerStage, settler: Settler, due: list[ChannelConfig]
 ) -> None:
@@ -191,6 +213,7 @@ def test_a_claim_that_a_reorganisation_dropped_is_made_again(
     stage: SettlerStage, settler: Settler, due: list[ChannelConfig]
 ) -> None:
     settler.tick()
+    stage.clock.now += CLAIMING.look_seconds
     settler.tick()
     assert len(stage.claims()) == 2
     assert len(stage.ledger.claimable()) == 2  # not for good yet

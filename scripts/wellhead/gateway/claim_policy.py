@@ -45,6 +45,11 @@ class ClaimPolicy:
                 f"with a margin of {self.withdrawal_margin_seconds} s may be too late; make their sum less"
             )
 
+    @property
+    def spare_seconds(self) -> float:
+        """How long nobody may look, at the most: half of what a withdrawal's delay has above the margin."""
+        return (MIN_WITHDRAW_DELAY_SECONDS - self.withdrawal_margin_seconds) / 2
+
 
 class ClaimRow(NamedTuple):
     """What would be claimed of one channel: `total_claimed` in all."""

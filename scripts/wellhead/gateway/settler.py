@@ -36,6 +36,7 @@ from wellhead.gateway.database import open_database
 from wellhead.gateway.settler_lease import LeaseLostError, SettlerLease
 
 LEASE_SECONDS = 60  # above any one look: a node that answers so slowly is no use anyway
+REST_PER_LOOK = 9
 DEFAULT_CLAIM_POLICY, DEFAULT_SENDING_POLICY = ClaimPolicy(), SendingPolicy()
 _log = logging.getLogger(__name__)
 
@@ -103,6 +104,7 @@ class Settler:
         self._thread: threading.Thread | None = None
         self._under_way: UnderWay | None = None
         self._settles = False
+        self._read_at = float("-inf")
 
     # A thread of its own ----------------------------------------------------------------------------
 
@@ -123,13 +125,16 @@ class Settler:
 
     def _run(self) -> None:
         while not self._stopping.is_set():
+            began = time.monotonic()
             try:
                 pause = self.tick()
             except Exception:
                 # A node that is away, a database that is locked: whatever it is, money waits to be claimed.
                 _log.exception("the settler's look at the chain failed; it goes on")
                 pause = self._claiming.look_seconds
-            self._wait(pause)
+            # With very many channels a look takes seconds, which the gateway's calls should have.
+            rest = REST_PER_LOOK * (time.monotonic() - began)
+            self._wait(max(pause, min(rest, self._claiming.spare_seconds)))
 
     def _wait(self, seconds: float) -> None:
         """Until then, or until somebody asks for everything, or for an end."""
@@ -164,6 +169,8 @@ class Settler:
 
     def _look(self, everything: bool) -> float:
         self._under_way = self._sender.advance()
+        if self._under_way is not None and self._clock() - self._read_at < self._claiming.look_seconds:
+            return self._sending.poll_seconds
         rows = self._rows()
         if self._under_way is not None:
             return self._sending.poll_seconds
@@ -178,6 +185,7 @@ class Settler:
 
     def _rows(self) -> list[ClaimRow]:
         """What can be claimed, by the chain's figures of this moment, which the ledger is told."""
+        self._read_at = self._clock()
         known = {one.channel_id: one.account for one in self._ledger.claimable()}
         catch_up(self._ledger, self._settlement, known, claims_count=self._under_way is None)
         return claim_rows(self._ledger.claimable(), self._authorizer, self._builder.set_aside())
