@@ -44,7 +44,7 @@ def test_the_object_has_what_was_promised(story: dict[str, Any]) -> None:
 
 
 def test_every_check_holds(story: dict[str, Any]) -> None:
-    assert len(story["checks"]) >= 15
+    assert len(story["checks"]) >= 16
     assert [check for check in story["checks"] if not check["holds"]] == []
 
 

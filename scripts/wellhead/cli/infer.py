@@ -36,20 +36,31 @@ def infer(
     gateway: Annotated[str, typer.Option("--gateway", help="Root of the gateway.")] = DEFAULT_GATEWAY,
     model: Annotated[str | None, typer.Option("--model", help="Default: the first that is served.")] = None,
     most: Annotated[str, typer.Option("--max", help="The dearest offer to accept, in dollars.")] = "0.01",
+    deposit: Annotated[
+        str,
+        typer.Option(
+            "--deposit", help="The most to deposit at a time, in dollars; unspent money can be had back."
+        ),
+    ] = "1",
+    refund: Annotated[
+        bool, typer.Option("--refund", help="Afterwards have what the channel has left given back.")
+    ] = False,
     signer: AsOption = "customer",
     network: NetworkOption = DEFAULT_NETWORK,
     deployments: DeploymentsOption = DEFAULT_DEPLOYMENTS,
     dry_run: DryRunOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Embed texts by one paid call, showing 402, payment, answer and receipt."""
+    """Embed texts by one paid call, showing 402, voucher, answer and receipt."""
     # x402 takes a second to import: only those who pay wait for it.
+    from wellhead.customer.clients import open_purse
     from wellhead.customer.infer import Customer
 
-    most_usd6 = parse_amount(most, "--max")
+    most_usd6, deposit_usd6 = parse_amount(most, "--max"), parse_amount(deposit, "--deposit")
     session = Session(network, deployments)
     account = keys.load_signer(signer, local_chain=session.local)
-    with Customer(gateway, account, session.network.rpc_url, session.manifest.usd, most_usd6) as customer:
+    purse = open_purse(account, session.network.rpc_url, session.manifest.usd, most_usd6, deposit_usd6)
+    with Customer(gateway, purse) as customer:
         chosen = model or _first(customer.models(), gateway)
         if dry_run:
             terms = customer.quote(chosen, texts)
@@ -57,7 +68,9 @@ def infer(
             render.emit(as_json, quoted, lambda console: _draw_terms(console, terms))
             return
         call = customer.infer(chosen, texts)
-    render.emit(as_json, asdict(call), lambda console: _draw(console, call))
+        refunded_usd6 = customer.refund() if refund else 0
+    facts = {**asdict(call), "refunded_usd6": refunded_usd6}
+    render.emit(as_json, facts, lambda console: _draw(console, call, refunded_usd6))
 
 
 def _first(models: list[str], gateway: str) -> str:
@@ -70,21 +83,23 @@ def _draw_terms(console: Console, terms: Terms) -> None:
     console.print("[bold]402[/] payment required")
     _facts(
         console,
-        ("price", format_usd(terms.price_usd6)),
+        ("at most", format_usd(terms.ceiling_usd6)),
         ("to", terms.pay_to),
         ("in", f"{terms.asset} on {terms.network}"),
-        ("scheme", f"{terms.scheme}, to be signed for {format_duration(terms.valid_seconds)}"),
+        ("scheme", f"{terms.scheme}, money back within {format_duration(terms.withdraw_delay_seconds)}"),
     )
 
 
-def _draw(console: Console, call: PaidCall) -> None:
+def _draw(console: Console, call: PaidCall, refunded_usd6: int) -> None:
     _draw_terms(console, call.terms)
-    console.print("[bold]signed[/] an EIP-3009 authorization")
+    console.print("[bold]voucher[/] signed" + (", with a deposit" if call.payment.deposit_usd6 else ""))
+    deposit = [("deposit", format_usd(call.payment.deposit_usd6))] if call.payment.deposit_usd6 else []
     _facts(
         console,
         ("from", call.payment.payer),
-        ("value", format_usd(call.payment.value_usd6)),
-        ("nonce", call.payment.nonce),
+        ("channel", call.payment.channel_id),
+        *deposit,
+        ("ceiling", f"{format_usd(call.payment.ceiling_usd6)} of the channel, in all"),
         ("signature", call.payment.signature),
     )
     console.print(f"[bold]200[/] {escape(call.answer.model)}")
@@ -95,7 +110,18 @@ def _draw(console: Console, call: PaidCall) -> None:
         *((f"vector {number}", vector) for number, vector in enumerate(vectors)),
     )
     console.print("[bold]receipt[/]")
-    _facts(console, ("transaction", call.receipt.transaction), ("network", call.receipt.network))
+    receipt = call.receipt
+    shown = [
+        ("charged", format_usd(receipt.charged_usd6)),
+        (
+            "channel",
+            f"{format_usd(receipt.charged_in_all_usd6)} charged of {format_usd(receipt.channel_balance_usd6)}",
+        ),
+        ("transaction", receipt.transaction or "none: a signature was enough"),
+    ]
+    if refunded_usd6:
+        shown.append(("given back", format_usd(refunded_usd6)))
+    _facts(console, *shown)
 
 
 def _vector(numbers: list[Any]) -> str:

@@ -6,15 +6,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import httpx
-from eth_account.signers.local import LocalAccount
-from x402 import x402ClientSync
-from x402.http.x402_http_client import x402HTTPClientSync
-from x402.schemas import PaymentPayload, PaymentRequired, PaymentRequirements
+from x402.http import PAYMENT_REQUIRED_HEADER, PAYMENT_RESPONSE_HEADER, PAYMENT_SIGNATURE_HEADER
+from x402.schemas import PaymentRequired, PaymentRequirements
 
 from wellhead.customer.clients import TIMEOUT_SECONDS
 from wellhead.customer.once import PaidOnce
-from wellhead.customer.terms import exact_offer, read_terms, said, sign_terms
-from wellhead.customer.wallet import bounded, network_of
+from wellhead.customer.purse import Payment, Purse
+from wellhead.customer.receipts import read_receipt
+from wellhead.customer.terms import read_terms, said
+from wellhead.customer.transports import ATTEMPTS
 from wellhead.errors import Refused
 
 
@@ -23,23 +23,23 @@ class Terms:
     """What the 402 asks for. Amounts are atomic stablecoin units."""
 
     url: str
-    price_usd6: int
+    # The most that the call may cost.
+    ceiling_usd6: int
     asset: str
     pay_to: str
     network: str
     scheme: str
-    valid_seconds: int
+    withdraw_delay_seconds: int
 
 
 @dataclass(frozen=True)
 class SignedPayment:
-    """What the customer signed: an EIP-3009 authorization. `valid_before` is a time in seconds."""
+    """What the customer signed: a ceiling on all that is ever claimed from the channel, and perhaps a deposit."""
 
     payer: str
-    pay_to: str
-    value_usd6: int
-    valid_before: int
-    nonce: str
+    channel_id: str
+    ceiling_usd6: int
+    deposit_usd6: int
     signature: str
 
 
@@ -56,11 +56,12 @@ class Answer:
 
 @dataclass(frozen=True)
 class Receipt:
-    """What the gateway settled: the transaction that moved the money."""
+    """What the gateway charged: for this call, and on the channel so far. `transaction` is the deposit's, if any."""
 
+    charged_usd6: int
+    charged_in_all_usd6: int
+    channel_balance_usd6: int
     transaction: str
-    payer: str
-    network: str
 
 
 @dataclass(frozen=True)
@@ -74,22 +75,12 @@ class PaidCall:
 
 
 class Customer:
-    """One account that pays a gateway. Use as a context: it holds connections."""
+    """One purse that pays a gateway. Use as a context: it holds connections."""
 
-    def __init__(
-        self,
-        gateway_url: str,
-        account: LocalAccount,
-        rpc_url: str,
-        asset: str,
-        max_usd6_per_payment: int,
-        timeout_seconds: float = TIMEOUT_SECONDS,
-    ) -> None:
-        """`max_usd6_per_payment` is the dearest offer that is signed, in atomic units."""
+    def __init__(self, gateway_url: str, purse: Purse, timeout_seconds: float = TIMEOUT_SECONDS) -> None:
         root = gateway_url.rstrip("/")
         self._url, self._models_url = f"{root}/v1/embeddings", f"{root}/v1/models"
-        wallet = bounded(x402ClientSync(), account, network_of(rpc_url), asset, max_usd6_per_payment)
-        self._x402 = x402HTTPClientSync(wallet)
+        self._purse = purse
         self._http = httpx.Client(transport=PaidOnce(httpx.HTTPTransport()), timeout=timeout_seconds)
 
     def __enter__(self) -> Customer:
@@ -108,25 +99,67 @@ class Customer:
 
     def quote(self, model: str, texts: list[str]) -> Terms:
         """The terms of a call that is not made. Raises Refused."""
-        return _terms(self._url, exact_offer(self._ask(_request(model, texts))))
+        return _terms(self._url, self._purse.choose(self._ask(_request(model, texts))))
 
     def infer(self, model: str, texts: list[str]) -> PaidCall:
         """Embed `texts`, paying for it. Raises Refused when nothing was paid, PaidButUnanswered otherwise."""
         request = _request(model, texts)
         terms = self._ask(request)
-        payment, header = sign_terms(self._x402, terms)
-        answer = self._post(request, header)
+        for attempt in range(1, ATTEMPTS + 1):
+            payment = self._purse.pay(self._purse.choose(terms))
+            try:
+                answer = self._post(request, {PAYMENT_SIGNATURE_HEADER: payment.header})
+            except BaseException:
+                self._purse.unsettled(payment)
+                raise
+            # The gateway may know of calls that this purse has forgotten: it proves them, and we sign anew.
+            again = answer.status_code == 402 and PAYMENT_REQUIRED_HEADER in answer.headers
+            if not again:
+                break
+            terms = read_terms(answer)
+            self._purse.unsettled(payment)
+            if attempt == ATTEMPTS or not self._purse.corrected(payment, terms):
+                raise Refused(f"the payment was refused: {said(answer)}")
+        return self._received(payment, answer)
+
+    def refund(self) -> int:
+        """Have all that the channel has left given back; how much that was. Raises Refused."""
+        terms = read_terms(self._send("GET", self._url))
+        for attempt in range(1, ATTEMPTS + 1):
+            payment = self._purse.ask_back(self._purse.choose(terms))
+            answer = self._send("GET", self._url, headers={PAYMENT_SIGNATURE_HEADER: payment.header})
+            header = answer.headers.get(PAYMENT_RESPONSE_HEADER)
+            if header is not None and read_receipt(header) is not None:
+                return self._purse.given_back(payment)
+            if attempt == ATTEMPTS or PAYMENT_REQUIRED_HEADER not in answer.headers:
+                break
+            terms = read_terms(answer)
+            if not self._purse.corrected(payment, terms):
+                break
+        raise Refused(f"the refund was refused: {said(answer)}")
+
+    def _received(self, payment: Payment, answer: httpx.Response) -> PaidCall:
+        header = answer.headers.get(PAYMENT_RESPONSE_HEADER)
+        receipt = None if header is None else read_receipt(header)
+        if receipt is None:
+            self._purse.unsettled(payment)
+            if answer.status_code == 200:
+                raise Refused(f"{self._url} answered a paid call without a receipt")
+            raise Refused(f"the paid call was refused with {answer.status_code}: {said(answer)}")
+        charged = self._purse.settled(payment, receipt)
         if answer.status_code != 200:
             raise Refused(f"the paid call was refused with {answer.status_code}: {said(answer)}")
-        try:
-            receipt = self._x402.get_payment_settle_response(answer.headers.get)
-        except ValueError as error:
-            raise Refused(f"{self._url} answered a paid call without a receipt") from error
+        state = receipt.get("channelState", {})
         return PaidCall(
-            _terms(self._url, payment.accepted),
+            _terms(self._url, payment.requirements),
             _signed(payment),
             _answer(answer),
-            Receipt(receipt.transaction, receipt.payer or "", str(receipt.network)),
+            Receipt(
+                charged,
+                int(state.get("chargedCumulativeAmount", charged)),
+                int(state.get("balance", 0)),
+                receipt["transaction"],
+            ),
         )
 
     def _ask(self, request: dict[str, Any]) -> PaymentRequired:
@@ -135,7 +168,7 @@ class Customer:
             raise Refused(f"{self._url} asks for no payment: is this the node instead of its gateway?")
         if answer.status_code != 402:
             raise Refused(f"the gateway refused with {answer.status_code}: {said(answer)}")
-        return read_terms(self._x402, answer)
+        return read_terms(answer)
 
     def _post(self, request: dict[str, Any], headers: dict[str, str] | None = None) -> httpx.Response:
         return self._send("POST", self._url, json=request, headers=headers)
@@ -159,19 +192,17 @@ def _terms(url: str, offer: PaymentRequirements) -> Terms:
         offer.pay_to,
         str(offer.network),
         offer.scheme,
-        offer.max_timeout_seconds,
+        offer.extra["withdrawDelay"],
     )
 
 
-def _signed(payment: PaymentPayload) -> SignedPayment:
-    terms = payment.payload["authorization"]
+def _signed(payment: Payment) -> SignedPayment:
     return SignedPayment(
-        terms["from"],
-        terms["to"],
-        int(terms["value"]),
-        int(terms["validBefore"]),
-        terms["nonce"],
-        payment.payload["signature"],
+        payment.payload["channelConfig"]["payer"],
+        f"0x{payment.channel_id.hex()}",
+        payment.ceiling_usd6,
+        payment.deposit_usd6,
+        payment.payload["voucher"]["signature"],
     )
 
 

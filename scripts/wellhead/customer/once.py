@@ -10,12 +10,11 @@ from __future__ import annotations
 
 import httpx
 from x402.http import PAYMENT_SIGNATURE_HEADER
-from x402.http.clients.httpx import PaymentError
 
 from wellhead.errors import Refused
 
 
-class PaidButUnanswered(Refused, PaymentError):  # noqa: N818 - reads as what happened
+class PaidButUnanswered(Refused):
     """A payment was sent and no answer came. It may have been settled: look before paying again."""
 
 
@@ -31,7 +30,8 @@ class PaidOnce(httpx.BaseTransport):
             return self._inner.handle_request(request)
         try:
             response = self._inner.handle_request(request)
-            response.read()
+            if not _streams(response):
+                response.read()
         except httpx.HTTPError as error:
             raise _unanswered(request, error) from error
         return _final(response)
@@ -52,7 +52,8 @@ class AsyncPaidOnce(httpx.AsyncBaseTransport):
             return await self._inner.handle_async_request(request)
         try:
             response = await self._inner.handle_async_request(request)
-            await response.aread()
+            if not _streams(response):
+                await response.aread()
         except httpx.HTTPError as error:
             raise _unanswered(request, error) from error
         return _final(response)
@@ -61,10 +62,15 @@ class AsyncPaidOnce(httpx.AsyncBaseTransport):
         await self._inner.aclose()
 
 
+def _streams(response: httpx.Response) -> bool:
+    """OpenAI's clients do not try again once a stream has begun."""
+    return str(response.headers.get("content-type", "")).startswith("text/event-stream")
+
+
 def _unanswered(request: httpx.Request, error: httpx.HTTPError) -> PaidButUnanswered:
     return PaidButUnanswered(
-        f"{request.url} was sent a payment and did not answer ({type(error).__name__}); it may still settle, "
-        "so look at the balance or the authorization's nonce before paying again"
+        f"{request.url} was sent a payment and did not answer ({type(error).__name__}); it may still be charged, "
+        "so look before paying again"
     )
 
 

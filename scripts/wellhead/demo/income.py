@@ -38,7 +38,7 @@ def stream(stage: Stage, listed: Listed) -> tuple[Income, list[Holding]]:
     """Sync, let days pass, transfer shares on the way, claim. What everybody has then."""
     narrator, share = stage.narrator, listed.share
     narrator.chapter("Income streams to the holders")
-    received = share.unsynced_usd6()
+    received = share.reservoir().accounted_usd6 + share.unsynced_usd6()
     synced = stage.sender("customer").send(share.sync()).result
     rate = share.streaming_usd6(stage.now()) // (share.tau_seconds() // 3_600)
     narrator.tell(

@@ -128,7 +128,7 @@ class Measuring:
 
 def serve_with_an_outage(stage: Stage, site: Site, buying: Buying) -> float:
     """Calls, then the runtime stops for a while and comes back, then calls. How long it was down, by stopwatch."""
-    buying.by_x402(4)
+    buying.many(20, at_once=4)
     site.stop_runtime()
     stopped = time.monotonic()
     stage.narrator.tell("operator", "the node goes down …")
@@ -138,7 +138,7 @@ def serve_with_an_outage(stage: Stage, site: Site, buying: Buying) -> float:
     down = time.monotonic() - stopped
     stage.narrator.tell("operator", f"… and answers again after {down:.1f} s")
     begun = time.monotonic()
-    buying.by_x402(4)
+    buying.many(20, at_once=4)
     time.sleep(max(0.0, UP_SECONDS - (time.monotonic() - begun)))
     return down
 

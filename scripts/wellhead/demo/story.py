@@ -40,14 +40,15 @@ def play(client: str, folder: Path, console: Console | None) -> Outcome:
             try:
                 buying = Buying(stage, site, listed)
                 buying.show_one()
-                buying.by_x402(6)
+                buying.by_x402(20)
                 buying.by_openai()
+                buying.many(200, at_once=8)
                 base = measuring.report()
                 down_seconds = serve_with_an_outage(stage, site, buying)
                 end = measuring.report()
+                served = buying.finish()
             finally:
                 measuring.stop()
-            served = buying.finish()
         finally:
             site.stop()
         narrator.chapter("What was measured decides what is released")
