@@ -28,7 +28,8 @@ from wellhead.reference.channel import ChannelConfig
 BALANCE_USD6 = 1_000_000
 PRICE_USD6 = 1_000
 DELAY_SECONDS = 900
-AUTHORIZER, GAS_PAYER, PAYER = "treasury", "facilitator", "customer"
+AUTHORIZER, GAS_PAYER, PAYER, OTHER_PAYER = "treasury", "facilitator", "customer", "holder"
+FUNDS_USD6 = 10**12
 CLAIMING = ClaimPolicy(
     min_value_usd6=10_000, max_age_seconds=3_600, min_channel_usd6=500, withdrawal_margin_seconds=600
 )
@@ -186,7 +187,6 @@ def settler_stage(folder: Path) -> Iterator[SettlerStage]:
 def _raise(chain: local.LocalChain, folder: Path) -> SettlerStage:
     w3 = chain.connect()
     owner = Sender(w3, keys.local_account("owner"))
-    customer = Sender(w3, keys.local_account(PAYER))
     ensure_canonical(w3)
 
     def create(name: str, *arguments: Any) -> Contract:
@@ -197,9 +197,11 @@ def _raise(chain: local.LocalChain, folder: Path) -> SettlerStage:
     usd = create("MockUSD", owner.address)
     router = create("SettleRouter", SETTLEMENT.address)
     collector = create("AllowanceCollector")
-    owner.send(usd.functions.configureMinter(owner.address, 10**12))
-    owner.send(usd.functions.mint(customer.address, 10**12))
-    customer.send(usd.functions.approve(collector.address, 10**12))
+    owner.send(usd.functions.configureMinter(owner.address, 2 * FUNDS_USD6))
+    for role in (PAYER, OTHER_PAYER):
+        payer = Sender(w3, keys.local_account(role))
+        owner.send(usd.functions.mint(payer.address, FUNDS_USD6))
+        payer.send(usd.functions.approve(collector.address, FUNDS_USD6))
     clock = Clock()
     return SettlerStage(
         w3=w3,

@@ -13,6 +13,7 @@ from settler_stage import (
     CLAIMING,
     DELAY_SECONDS,
     GAS_PAYER,
+    OTHER_PAYER,
     PRICE_USD6,
     SENDING,
     SettlerStage,
@@ -24,6 +25,7 @@ from wellhead.chain import keys, local
 from wellhead.gateway.claim_batch import ASIDE_SECONDS
 from wellhead.gateway.settler import LEASE_SECONDS, Settler
 from wellhead.reference.channel import ChannelConfig
+from wellhead.reference.dense_claims import NOBODY
 
 RECEIVER = some_account(0xBEEF)
 OTHER = some_account(0xCAFE)
@@ -350,6 +352,55 @@ def test_one_bad_channel_stops_nobody_else(
     stage.clock.now += ASIDE_SECONDS
     stage.settle(settler)
     assert len(caplog.records) == 2
+
+
+# What an account with code answers to whether it signed, and what it burns before.
+SIGNS_NOTHING = "0x5f5ffd"
+SIGNS_ANYTHING = "631626ba7e60e01b5f5260205ff3"
+BURNS_AND_SIGNS = f"0x62030d405b600190038060045750{SIGNS_ANYTHING}"  # 200,000 rounds of 26 gas
+
+
+def test_a_payer_that_makes_batches_revert_is_found_out(
+    stage: SettlerStage, settler: Settler, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its account has code whenever a batch with it is mined, and never when one is tried."""
+    payer = keys.local_account(OTHER_PAYER).address
+    fine = stage.open([RECEIVER] * 7)
+    (bad,) = stage.open([RECEIVER], payer=OTHER_PAYER, payer_authorizer=NOBODY)
+    for config in fine:
+        stage.serve(config, 10 * PRICE_USD6)
+    stage.serve(bad, 10 * PRICE_USD6, signer=OTHER_PAYER)
+    stage.rpc("evm_setAutomine", False)
+    for _ in range(20):
+        settler.tick()
+        stage.rpc("anvil_setCode", payer, SIGNS_NOTHING)
+        stage.mine(2)
+        stage.rpc("anvil_setCode", payer, "0x")
+    assert [stage.claimed(config) for config in (*fine, bad)] == [10 * PRICE_USD6] * 7 + [0]
+    reverted = [record for record in caplog.records if "reverted: the chain moved" in record.message]
+    assert len(reverted) == 1 + 3  # of eight, four, two and one
+    assert settler.status().unclaimable_usd6 == 10 * PRICE_USD6
+    stage.clock.now += ASIDE_SECONDS
+    stage.settle(settler)
+    assert stage.claimed(bad) == 10 * PRICE_USD6
+
+
+def test_a_payer_whose_signature_costs_too_much_to_check_is_refused(
+    stage: SettlerStage, settler: Settler, caplog: pytest.LogCaptureFixture
+) -> None:
+    (fine,) = stage.open([RECEIVER])
+    (bad,) = stage.open([RECEIVER], payer=OTHER_PAYER, payer_authorizer=NOBODY)
+    stage.serve(fine, 10 * PRICE_USD6)
+    stage.serve(bad, 10 * PRICE_USD6, signer=OTHER_PAYER)
+    stage.rpc("anvil_setCode", keys.local_account(OTHER_PAYER).address, BURNS_AND_SIGNS)
+    stage.settle(settler)
+    assert (stage.claimed(fine), stage.claimed(bad)) == (10 * PRICE_USD6, 0)
+    assert f"channel {stage.channel_id(bad).hex()} cannot be claimed" in caplog.text
+    cheap = BURNS_AND_SIGNS.replace("030d40", "002710")  # a twentieth of it
+    stage.rpc("anvil_setCode", keys.local_account(OTHER_PAYER).address, cheap)
+    stage.clock.now += ASIDE_SECONDS
+    stage.settle(settler)
+    assert stage.claimed(bad) == 10 * PRICE_USD6
 
 
 def test_a_blocked_payer_stops_nobody_and_a_blocked_receiver_nobody_else(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import NamedTuple
 
 from eth_account.signers.local import LocalAccount
@@ -23,6 +23,10 @@ from wellhead.reference.channel import ClaimRow as SignedRow
 from wellhead.reference.dense_claims import SignedClaim
 
 ASIDE_SECONDS = 600  # how long a channel that the chain refuses is left alone
+ASIDE_WITHDRAWING_SECONDS = 60  # if its payer withdraws meanwhile
+# What a batch may burn: a row of an ordinary account, and once an expensive smart wallet's check of its signature.
+# Rows that need more are tried apart, and one that does by itself is refused: it would cost more than it brings.
+ROW_GAS, SPARE_GAS = 30_000, 500_000
 _SYNC = bytes(Web3.keccak(text="sync()")[:4])
 
 _log = logging.getLogger(__name__)
@@ -54,6 +58,8 @@ class BatchBuilder:
         self._gas_per_call = int(router.read("GAS_PER_CALL"))
         self._synced: set[str] = set()
         self._refused: dict[bytes, float] = {}
+        # Channels of batches that reverted on the chain although they had passed: how many go together at most.
+        self._most_together: dict[bytes, int] = {}
 
     def set_aside(self) -> set[bytes]:
         """Channels whose claim the chain refused lately: nothing to try again soon."""
@@ -64,7 +70,7 @@ class BatchBuilder:
     def build(self, rows: Sequence[ClaimRow]) -> BuiltBatch | None:
         """Those of `rows` that can be claimed together now; None if none can. Reads the chain, sends nothing."""
         most_gas = int(self._w3.eth.get_block("latest")["gasLimit"]) // 2
-        passing = self._passing(list(rows))
+        passing = self._passing(self._trusted(rows))
         while passing:
             calldata = self._calldata(passing)
             gas = self._estimate(calldata) * (100 + GAS_MARGIN_PERCENT) // 100
@@ -72,6 +78,19 @@ class BatchBuilder:
                 return BuiltBatch(passing, calldata, gas)
             passing = passing[: len(passing) // 2]
         return None
+
+    def has_reverted(self, channels: Collection[bytes]) -> None:
+        """A batch of these was mined and reverted. A payer can bring that about between our look and the block. So they
+        are tried in halves, apart from all others, until that one is alone."""
+        for channel_id in channels:
+            self._most_together[channel_id] = len(channels) // 2
+            if len(channels) == 1:
+                self._set_aside(channel_id, ASIDE_SECONDS)
+
+    def has_passed(self, channels: Collection[bytes]) -> None:
+        """A batch of these was mined: they are trusted again."""
+        for channel_id in channels:
+            self._most_together.pop(channel_id, None)
 
     def failures(self, receipt: TxReceipt) -> list[tuple[str, str]]:
         """Receivers that could not be paid or synced: the event's name and who."""
@@ -81,29 +100,44 @@ class BatchBuilder:
             for event in self._router.contract.events[name]().process_receipt(receipt, errors=DISCARD)
         ]
 
-    def try_out(self, calldata: bytes, gas: int | None = None) -> None:
-        """Run a batch without sending it. Raises ContractRefused."""
-        transaction = self._transaction(calldata)
-        if gas is not None:
-            transaction["gas"] = gas
+    def try_out(self, calldata: bytes, gas: int) -> None:
+        """Run a batch with so much gas, without sending it. Raises ContractRefused."""
         try:
-            self._w3.eth.call(transaction)
+            self._w3.eth.call({**self._transaction(calldata), "gas": gas})
         except (ContractCustomError, ContractLogicError) as error:
             raise revert.from_exception(error) from error
         except Web3RPCError as error:
-            if "gas" in str(error):  # too much for one call
+            if "gas" in str(error):  # it was not enough
                 raise revert.from_exception(error) from error
             raise
+
+    def _trusted(self, rows: Sequence[ClaimRow]) -> list[ClaimRow]:
+        """Those that nothing speaks against; if there are none, as many as may still go together."""
+        most = [self._most_together.get(row.channel_id) for row in rows]
+        free = [row for row, limit in zip(rows, most, strict=True) if limit is None]
+        if free or not rows:
+            return free
+        widest = max(1, *(limit or 0 for limit in most))
+        return [row for row, limit in zip(rows, most, strict=True) if (limit or 1) == widest][:widest]
+
+    def _allowance(self, rows: Sequence[ClaimRow]) -> int:
+        receivers = {row.account.config.receiver for row in rows}
+        return SPARE_GAS + ROW_GAS * len(rows) + 2 * self._gas_per_call * len(receivers)
+
+    def _set_aside(self, channel_id: bytes, seconds: float) -> None:
+        self._refused[channel_id] = self._clock() + seconds
 
     def _passing(self, rows: list[ClaimRow]) -> list[ClaimRow]:
         """Without those that the chain refuses, found by halving: k of n cost about k log n tries."""
         try:
-            self.try_out(self._calldata(rows))
+            self.try_out(self._calldata(rows), self._allowance(rows))
         except ContractRefused as refused:
             if len(rows) > 1:
                 middle = len(rows) // 2
                 return self._passing(rows[:middle]) + self._passing(rows[middle:])
-            self._refused[rows[0].channel_id] = self._clock() + ASIDE_SECONDS
+            self._set_aside(
+                rows[0].channel_id, ASIDE_WITHDRAWING_SECONDS if rows[0].matures_at else ASIDE_SECONDS
+            )
             _log.error(
                 "channel %s cannot be claimed (%s in all, %s of it new): %s",
                 *(rows[0].channel_id.hex(), rows[0].total_claimed, rows[0].value, refused),

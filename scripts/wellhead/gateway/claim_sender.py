@@ -170,6 +170,7 @@ class ClaimSender:
             return _under_way(batch, signed, mined=True)
         if receipt["status"] == 1:
             self.problem = ""
+            self._builder.has_passed(batch.rows)
             self._decide(batch, FINAL, receipt["blockNumber"])
             _log.info("claimed %s of %s channels for good", batch.value, len(batch.rows))
             for what, receiver in self._builder.failures(receipt):
@@ -178,6 +179,7 @@ class ClaimSender:
                 )
         else:
             self._complain(f"transaction {Web3.to_hex(signed.hash)} reverted: the chain moved before it")
+            self._builder.has_reverted(batch.rows)
             self._decide(batch, REVERTED, receipt["blockNumber"])
         return None
 
