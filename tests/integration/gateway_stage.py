@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any, NamedTuple
@@ -20,6 +21,8 @@ from x402.mechanisms.evm.batch_settlement.client.config import BatchSettlementEv
 from x402.mechanisms.evm.exact.client import ExactEvmScheme
 
 from wellhead.chain.transact import Sender
+from wellhead.customer.clients import open_purse
+from wellhead.customer.purse import Purse
 from wellhead.gateway.assembly import Gateway
 from wellhead.gateway.config import GatewayConfig
 from wellhead.gateway.prices import ANY_MODEL, ModelPrice
@@ -99,6 +102,19 @@ def channel_client(stage: Stage, salt: str | None = None) -> tuple[x402HttpxClie
         {"allowed_assets": [{"network": stage.config.network, "asset": stage.config.asset}]}
     )
     return x402HttpxClient(wallet, timeout=20), scheme
+
+
+def purse(stage: Stage, max_usd6: int = PRICE_USD6, salt: bytes = bytes(32), **bounds: int) -> Purse:
+    """The customer's purse, which signs for calls at up to `max_usd6`."""
+    return open_purse(stage.customer, stage.config.rpc_url, stage.config.asset, max_usd6, salt=salt, **bounds)
+
+
+def until(holds: Callable[[], bool]) -> None:
+    """Waits for what another thread does with the chain's help; there is no event to wait for."""
+    deadline = time.monotonic() + 20
+    while not holds():
+        assert time.monotonic() < deadline, "it never came true"
+        time.sleep(0.05)
 
 
 def post(stage: Stage, **options: object) -> httpx.Response:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import Callable
 from typing import Any
 
 import httpx
 import openai
 import pytest
-from gateway_stage import CUSTOMER_USD6, PRICE_USD6, REQUEST, OpenStage, Stage, channel_client
+from gateway_stage import CUSTOMER_USD6, PRICE_USD6, REQUEST, OpenStage, Stage, channel_client, until
 from standin_upstream import MODEL, VECTOR
 from x402.http.utils import decode_payment_required_header, decode_payment_response_header
+from x402.mechanisms.evm.batch_settlement.client.refund import RefundOptions
 
 from wellhead.chain.contracts.batch_settlement import BatchSettlement, ChannelFigures
 from wellhead.chain.transact import Sender
@@ -137,8 +136,6 @@ def test_a_refund_of_a_part_leaves_a_channel_that_pays(stage: Stage) -> None:
         http, scheme = channel_client(stage)
         async with http:
             await call(http, stage)
-            from x402.mechanisms.evm.batch_settlement.client.refund import RefundOptions
-
             url = f"{stage.url}/v1/embeddings"
             await asyncio.to_thread(scheme.refund, url, RefundOptions(amount=str(50 * PRICE_USD6)))
             return await call(http, stage)
@@ -156,8 +153,12 @@ def test_what_was_charged_is_claimed_by_itself(open_stage: OpenStage) -> None:
         calls(stage, 8)
         until(lambda: stage.earned_usd6 == 16 * PRICE_USD6)
         assert figures(stage, receipts[0]).total_claimed == 16 * PRICE_USD6
-        status = httpx.get(f"{stage.url}/status", timeout=20).json()
-        assert (status["unclaimed_usd6"], status["claim_problem"]) == (0, "")
+
+        def status() -> dict[str, Any]:
+            return dict(httpx.get(f"{stage.url}/status", timeout=20).json())
+
+        until(lambda: status()["unclaimed_usd6"] == 0)
+        assert status()["claim_problem"] == ""
 
 
 def test_a_payer_that_withdraws_is_claimed_from_and_served_no_more(stage: Stage) -> None:
@@ -187,14 +188,6 @@ def test_a_chain_that_went_back_takes_the_channel_with_it(stage: Stage) -> None:
     stage.rpc("evm_mine")
     until(lambda: books(stage, first).balance == 0)
     assert books(stage, first).charged == 2 * PRICE_USD6
-
-
-def until(holds: Callable[[], bool]) -> None:
-    """Waits for what another thread does with the chain's help; there is no event to wait for."""
-    deadline = time.monotonic() + 20
-    while not holds():
-        assert time.monotonic() < deadline, "it never came true"
-        time.sleep(0.05)
 
 
 def test_get_shows_the_terms(stage: Stage) -> None:

@@ -117,19 +117,29 @@ def test_run_announces_what_it_sells(site: Site) -> None:
     assert site.announced["facilitator"] == keys.local_account("facilitator").address
 
 
-def test_infer_pays_the_share_and_shows_the_receipt(site: Site) -> None:
+def test_infer_pays_and_settle_brings_it_to_the_share(site: Site) -> None:
     before = site.earned_usd6
     call = json.loads(infer(site, "one", "two", "--json"))
-    assert call["terms"]["price_usd6"] == call["payment"]["value_usd6"] == PRICE_USD6
+    assert call["terms"]["ceiling_usd6"] == call["receipt"]["charged_usd6"] == PRICE_USD6
     assert call["answer"]["model"] == MODEL
     assert call["answer"]["embeddings"] == 2
     assert site.session.w3.eth.get_transaction_receipt(call["receipt"]["transaction"])["status"] == 1
+    assert site.earned_usd6 == before
+    claimed = json.loads(wellhead("gateway", "settle", "1", *site.network, "--json"))
+    assert (claimed["claimed_usd6"], claimed["channels"], claimed["unclaimed_usd6"]) == (PRICE_USD6, 1, 0)
     assert site.earned_usd6 == before + PRICE_USD6
+
+
+def test_infer_gives_back_what_it_did_not_use(site: Site) -> None:
+    before = site.session.usd.balance_of(keys.local_account("customer").address)
+    call = json.loads(infer(site, "one", "--refund", "--json"))
+    after = site.session.usd.balance_of(keys.local_account("customer").address)
+    assert after - before == call["refunded_usd6"] - call["payment"]["deposit_usd6"] > 0
 
 
 def test_infer_draws_the_steps_for_people(site: Site) -> None:
     shown = infer(site, "one")
-    steps = [shown.index(step) for step in ("402", "signed", "200", "receipt")]
+    steps = [shown.index(step) for step in ("402", "voucher", "200", "receipt")]
     assert steps == sorted(steps)
     assert "$0.0025" in shown
 
@@ -137,7 +147,7 @@ def test_infer_draws_the_steps_for_people(site: Site) -> None:
 def test_infer_dry_run_pays_nothing(site: Site) -> None:
     before = site.earned_usd6
     quoted = json.loads(infer(site, "one", "--dry-run", "--json"))
-    assert quoted["would_pay"]["price_usd6"] == PRICE_USD6
+    assert quoted["would_pay"]["ceiling_usd6"] == PRICE_USD6
     assert "$0.0025" in infer(site, "one", "--dry-run")
     assert site.earned_usd6 == before
 
@@ -159,7 +169,8 @@ def test_status_tells_what_is_sold(site: Site) -> None:
     facts = json.loads(wellhead("gateway", "status", site.gateway_url, "--json"))
     assert facts["pay_to"] == site.announced["pay_to"]
     assert facts["models"][0]["usd6_per_call"] == PRICE_USD6
-    assert (facts["status"], facts["unclaimed_usd6"]) == ("ok", 0)
+    assert facts["status"] == "ok"
+    assert {"unclaimed_usd6", "channels_to_claim", "next_claim_at"} <= facts.keys()
     assert "$0.0025" in wellhead("gateway", "status", site.gateway_url)
 
 

@@ -12,13 +12,6 @@ from gateway_stage import CUSTOMER_USD6, PRICE_USD6, REQUEST, OpenStage, Stage, 
 from standin_upstream import MODEL, VECTOR
 from x402.http.utils import decode_payment_required_header, decode_payment_response_header
 
-from wellhead.customer.clients import (
-    async_openai_client,
-    openai_client,
-    paying_client,
-    paying_client_sync,
-)
-
 
 def test_unpaid_is_402_with_terms_and_an_openai_error(stage: Stage) -> None:
     answer = post(stage)
@@ -87,25 +80,6 @@ def test_openais_async_client_pays_through_a_stock_x402_client(stage: Stage) -> 
     answer = asyncio.run(embed())
     assert [item.embedding for item in answer.data] == [pytest.approx(VECTOR)] * 2
     assert stage.earned_usd6 == PRICE_USD6
-
-
-def test_openais_async_client_pays_through_ours(stage: Stage) -> None:
-    async def embed() -> openai.types.CreateEmbeddingResponse:
-        http = paying_client(stage.customer, stage.config.rpc_url, stage.config.asset, PRICE_USD6)
-        async with http, async_openai_client(stage.url, http) as client:
-            return await client.embeddings.create(model=MODEL, input="one")
-
-    assert asyncio.run(embed()).data[0].embedding == pytest.approx(VECTOR)
-    assert stage.earned_usd6 == PRICE_USD6
-
-
-def test_openais_sync_client_pays_through_ours(stage: Stage) -> None:
-    http = paying_client_sync(stage.customer, stage.config.rpc_url, stage.config.asset, PRICE_USD6)
-    with http, openai_client(stage.url, http) as client:
-        for _ in range(2):
-            answer = client.embeddings.create(model=MODEL, input="one")
-            assert answer.data[0].embedding == pytest.approx(VECTOR)
-    assert stage.earned_usd6 == 2 * PRICE_USD6
 
 
 def test_the_upstream_learns_nothing_of_the_customer(stage: Stage) -> None:

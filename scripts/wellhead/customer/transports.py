@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import httpx
-from x402.http import PAYMENT_RESPONSE_HEADER, PAYMENT_SIGNATURE_HEADER
+from x402.http import PAYMENT_REQUIRED_HEADER, PAYMENT_RESPONSE_HEADER, PAYMENT_SIGNATURE_HEADER
 from x402.schemas import PaymentRequired, PaymentRequirements
 
 from wellhead.customer.once import AsyncPaidOnce, PaidOnce
@@ -205,7 +205,7 @@ def _paying(request: httpx.Request, payment: Payment) -> httpx.Request:
 
 
 def _asks_again(response: httpx.Response) -> bool:
-    return response.status_code == 402 and PAYMENT_RESPONSE_HEADER not in response.headers
+    return response.status_code == 402 and PAYMENT_REQUIRED_HEADER in response.headers
 
 
 def _streams(response: httpx.Response) -> bool:

@@ -43,8 +43,8 @@ def stream(stage: Stage, listed: Listed) -> tuple[Income, list[Holding]]:
     rate = share.streaming_usd6(stage.now()) // (share.tau_seconds() // 3_600)
     narrator.tell(
         "anyone",
-        f"syncs: {format_usd(synced)} of {format_usd(received)} goes into the reservoir (whole cents), "
-        f"which now drains at {format_usd(rate)} an hour",
+        f"syncs what the claim had not, {format_usd(synced)} of {format_usd(received)} in whole cents; "
+        f"the reservoir drains at {format_usd(rate)} an hour",
     )
     for day in (1, 2):
         stage.advance_to(stage.now() + DAY_SECONDS)

@@ -30,7 +30,7 @@ def play(client: str, folder: Path, console: Console | None) -> Outcome:
             "owner", f"deploys {len(stage.manifest.contracts)} contracts to chain {stage.w3.eth.chain_id}"
         )
         listed = sell_shares(stage, list_node(stage))
-        narrator.chapter("A real model serves, and every call is paid on-chain")
+        narrator.chapter("A real model serves, and every call is paid for")
         site = Site(stage, listed)
         try:
             narrator.tell(
