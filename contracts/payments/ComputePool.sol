@@ -11,7 +11,6 @@ import {IComputePool} from "../interfaces/IComputePool.sol";
 import {INodeShare} from "../interfaces/INodeShare.sol";
 import {INodeShareFactory} from "../interfaces/INodeShareFactory.sol";
 import {ITelemetryOracle} from "../interfaces/ITelemetryOracle.sol";
-import {ExpDecay} from "../libraries/ExpDecay.sol";
 import {NodeRecords} from "../libraries/NodeRecords.sol";
 import {PoolReservoir} from "../libraries/PoolReservoir.sol";
 import {Reading} from "../types/NodeRecord.sol";
@@ -85,12 +84,8 @@ contract ComputePool is EIP712, PoolMembers {
         if (syncedUsd6 == 0) return 0;
 
         // Effect: it drains from now on; before the first period it waits for that one to begin.
-        uint32 period = periodAt(block.timestamp);
-        uint256 restX64 = period == 0
-            ? wholeX64
-            : ExpDecay.releasedX64Down(periodEndOf(period) - block.timestamp, tauSeconds);
-        state.enter(period);
-        state.absorbUp(syncedUsd6, wholeX64, restX64);
+        state.enter(periodAt(block.timestamp));
+        state.absorbUp(syncedUsd6, wholeX64, _restX64());
         _flow = state;
         // Safe cast: at most 2^64 - 1, as said above.
         emit Sync(msg.sender, uint64(syncedUsd6), state.levelUsd6);

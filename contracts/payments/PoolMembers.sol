@@ -68,6 +68,8 @@ abstract contract PoolMembers is PoolSchedule, Guarded {
     }
 
     function _end(NodeId node) private returns (uint32 endPeriod) {
+        // STAYING is a mark, not a time that somebody could arrange.
+        // slither-disable-next-line incorrect-equality
         require(_memberships[node].endPeriod == STAYING, ComputePool_NotMember(node));
         endPeriod = _nextPeriod();
         _memberships[node].endPeriod = endPeriod;

@@ -127,6 +127,12 @@ abstract contract PoolSchedule is IComputePool {
         return periodAt(block.timestamp) + 1;
     }
 
+    /// @dev What drains from now to the end of the period, scaled by 2^64; before the first, as if that began now.
+    function _restX64() internal view returns (uint256) {
+        if (block.timestamp < _start) return wholeX64;
+        return ExpDecay.releasedX64Down(periodEndOf(periodAt(block.timestamp)) - block.timestamp, tauSeconds);
+    }
+
     function _requireCollecting(uint32 period) internal view {
         uint256 from = periodEndOf(period);
         uint256 until = from + _waitSeconds;

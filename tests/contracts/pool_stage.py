@@ -81,6 +81,12 @@ class PoolStage:
         """The next block is mined exactly at `time`."""
         self.w3.provider.make_request(RPCEndpoint("evm_setNextBlockTimestamp"), [time])
 
+    def send_at(self, time: int, call: Any) -> TxReceipt:
+        """Mined exactly at `time`; a simulation would run at the block before it."""
+        self.at(time)
+        sent = call.transact({"from": self.actors["stranger"], "gas": 10**6})
+        return self.w3.eth.wait_for_transaction_receipt(sent, poll_latency=0.002)
+
     def pass_periods(self, count: int = 1) -> int:
         """To the first second after the `count`-th period from now; the last period that has ended."""
         ended = self.schedule.period_at(self.now()) - 1 + count

@@ -67,8 +67,7 @@ def test_it_is_recorded_while_it_is_collected(stage, reverts):
     stage.at(schedule.end_of(2) - 1)
     with reverts("ComputePool_NotCollecting", 2, *window):
         call.call(block_identifier="pending")
-    stage.at(schedule.end_of(2))
-    call.transact({"gas": 10**6})
+    stage.send_at(schedule.end_of(2), call)
     assert work_of(stage, 1) == 10
 
 
