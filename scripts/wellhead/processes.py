@@ -42,6 +42,12 @@ class ManagedProcess:
         """Whether the child still runs."""
         return self._supervisor.poll() is None
 
+    @property
+    def child_pid(self) -> int:
+        """The child's process id, below its supervisor. Linux only."""
+        supervisor = self._supervisor.pid
+        return int(Path(f"/proc/{supervisor}/task/{supervisor}/children").read_text().split()[0])
+
     def stop(self) -> None:
         """End the child and wait until it is gone; harmless when it is gone already."""
         if self._supervisor.stdin is not None:

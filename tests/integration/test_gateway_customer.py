@@ -303,7 +303,7 @@ def test_calls_at_once_on_one_channel_and_through_several_deposits(stage: Stage)
     """More calls at a time than asyncio has threads for, and deposits that last for ten of them."""
 
     async def story() -> list[int]:
-        few = purse(stage, max_usd6_per_deposit=10 * PRICE_USD6)
+        few = purse(stage, usd6_per_deposit=10 * PRICE_USD6)
         async with paying_client(few) as http:
             request = {"model": MODEL, "input": "x"}
             calls = (http.post(f"{stage.url}/v1/embeddings", json=request) for _ in range(40))

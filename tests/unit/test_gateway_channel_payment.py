@@ -78,7 +78,7 @@ def test_the_packages_own_payloads_are_read() -> None:
 
 
 def test_the_scheme_is_found_before_the_rest() -> None:
-    assert scheme_of(header({"accepted": {"scheme": "exact"}})) == "exact"
+    assert scheme_of({"accepted": {"scheme": "exact"}}) == "exact"
 
 
 @pytest.mark.parametrize(

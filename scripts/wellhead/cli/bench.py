@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -14,7 +14,10 @@ from wellhead.cli import render
 from wellhead.cli.options import JsonOption
 from wellhead.errors import Refused
 
-app = typer.Typer(help="Benchmarks: gas.", no_args_is_help=True)
+if TYPE_CHECKING:
+    from wellhead.bench.gateway import Measured as GatewayMeasured
+
+app = typer.Typer(help="Benchmarks: gas, gateway.", no_args_is_help=True)
 
 
 @app.callback()
@@ -49,6 +52,49 @@ def gas(
             f"gas differs from {check}: {'; '.join(changed)}. If that is meant, write the new figures there: "
             f"wellhead bench gas --json > {check}"
         )
+
+
+@app.command()
+def gateway(
+    calls: Annotated[int, typer.Option("--calls", min=80, max=200_000, help="Paid calls per side.")] = 4_000,
+    as_json: JsonOption = False,
+) -> None:
+    """Measure a paid call: upstream alone, our gateway, x402's own middleware; on a chain of its own."""
+    from wellhead.bench import gateway as gateway_bench
+
+    measured = gateway_bench.measure(calls)
+    render.emit(as_json, gateway_bench.as_json(measured), lambda console: _draw_sides(console, measured))
+
+
+def _draw_sides(console: Console, measured: GatewayMeasured) -> None:
+    rows = []
+    for name in ("upstream", "gateway", "stock"):
+        side = getattr(measured, name)
+        rows.append(
+            (
+                name,
+                f"{side.requests_per_second:,.0f}",
+                *(f"{value:.2f}" for value in (side.p50_ms, side.p99_ms, side.single_p50_ms)),
+                f"{side.cpu_us_per_request:,.0f}",
+            )
+        )
+    columns = ["side", "requests/s", "p50 ms", "p99 ms", "one at a time, p50 ms", "CPU us/request"]
+    console.print(render.table(columns, rows))
+    targets = (
+        ("added at the median, ms", measured.added_p50_ms, "at most 1", measured.added_p50_ms <= 1),
+        (
+            "times the stock middleware's throughput",
+            measured.times_stock_throughput,
+            "at least 10",
+            measured.times_stock_throughput >= 10,
+        ),
+        ("a voucher verified, us", measured.verify_us, "at most 60", measured.verify_us <= 60),
+    )
+    verdicts = [
+        (name, str(value), target, Text("met", "green") if met else Text("missed", "bold red"))
+        for name, value, target, met in targets
+    ]
+    console.print(render.table(["figure", "measured", "target", ""], verdicts))
 
 
 def _draw(console: Console, measured: dict[str, gas_bench.Gas]) -> None:

@@ -39,7 +39,7 @@ def infer(
     deposit: Annotated[
         str,
         typer.Option(
-            "--deposit", help="The most to deposit at a time, in dollars; unspent money can be had back."
+            "--deposit", help="How much to deposit at a time, in dollars; unspent money can be had back."
         ),
     ] = "1",
     refund: Annotated[

@@ -23,16 +23,16 @@ def open_purse(
     rpc_url: str,
     asset: str,
     max_usd6_per_call: int,
-    max_usd6_per_deposit: int | None = None,
+    usd6_per_deposit: int | None = None,
     salt: bytes = bytes(32),
 ) -> Purse:
     """`account`'s money for calls at up to `max_usd6_per_call`, in `asset` on the chain at `rpc_url`.
 
-    Deposits go up to `max_usd6_per_deposit`, a hundred calls' worth if not said otherwise; what is not spent can be
-    had back. Raises Refused when the chain has no settlement contract.
+    A deposit is `usd6_per_deposit`, a hundred calls' worth if not said otherwise; what is not spent can be had back.
+    Raises Refused when the chain has no settlement contract.
     """
     w3 = Web3(HTTPProvider(rpc_url, request_kwargs={"timeout": 30}))
-    deposit = CALLS_PER_DEPOSIT * max_usd6_per_call if max_usd6_per_deposit is None else max_usd6_per_deposit
+    deposit = CALLS_PER_DEPOSIT * max_usd6_per_call if usd6_per_deposit is None else usd6_per_deposit
     bounds = Bounds(f"eip155:{w3.eth.chain_id}", parse_address(asset, "asset"), max_usd6_per_call, deposit)
     return Purse(account, bounds, BatchSettlement(w3, SETTLEMENT.address).figures, salt)
 

@@ -46,8 +46,8 @@ class Bounds(NamedTuple):
     network: str
     asset: str
     max_usd6_per_call: int
-    # A deposit is as large as the gateway asks for, up to this; what is not spent can be had back.
-    max_usd6_per_deposit: int
+    # How much is put into a channel at a time; what is not spent can be had back.
+    usd6_per_deposit: int
 
     @property
     def chain_id(self) -> int:
@@ -228,14 +228,12 @@ class Purse:
     def _deposit(
         self, offer: PaymentRequirements, channel_id: bytes, tab: Tab, amount: int, missing: int
     ) -> Payment:
-        most = self.bounds.max_usd6_per_deposit
-        if missing > most:
+        deposit = self.bounds.usd6_per_deposit
+        if missing > deposit:
             raise Refused(
                 f"nothing was signed: the call needs {format_usd(missing)} more in its channel, "
-                f"and a deposit may be {format_usd(most)}"
+                f"and a deposit is {format_usd(deposit)}"
             )
-        asked = _amount(offer.extra.get("minDeposit")) or amount
-        deposit = max(missing, min(asked, most))
         ceiling = tab.charged + tab.reserved + amount
         payload = create_batch_settlement_eip3009_deposit_payload(
             EthAccountSigner(self._account), offer, _wire(tab.config), deposit, ceiling

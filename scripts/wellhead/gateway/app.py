@@ -6,11 +6,12 @@ for. An upstream's refusal or silence costs nothing.
 
 from __future__ import annotations
 
-import json
+import logging
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
+import orjson
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -41,6 +42,9 @@ from wellhead.units import format_usd
 PAYMENT_NEEDED = "payment_required"
 # x402's clients act on these codes only if nothing stands beside them.
 _SCHEME_CODES = "invalid_batch_settlement_evm_"
+
+FAILED = RequestError("the gateway failed; its log says why", status=500, code="internal")
+_log = logging.getLogger(__name__)
 
 Status = Callable[[], Awaitable[dict[str, Any]]]
 Lifespan = Callable[[Starlette], AbstractAsyncContextManager[None]]
@@ -192,11 +196,10 @@ def create_app(
         return refusal(RequestError(message, status=error.status_code))
 
     async def failed(_: Request, __: Exception) -> Response:
-        return refusal(RequestError("the gateway failed; its log says why", status=500, code="internal"))
+        return refusal(FAILED)
 
     app = Starlette(
         routes=[
-            *(Route(path, counter, methods=["GET", "POST"]) for path in PAID_PATHS),
             Route(MODELS_PATH, counter.models),
             Route(OFFER_PATH, show_offer),
             Route(STATUS_PATH, show_status),
@@ -207,14 +210,22 @@ def create_app(
         lifespan=lifespan,
     )
     app.router.redirect_slashes = False  # nobody shall pay for a redirect
-    return BodyLimit(app, counter.max_body_bytes)
+
+    async def gateway(scope: Scope, receive: Receive, send: Send) -> None:
+        # What is sold goes past the routing and the middleware of the rest, which cost more than a voucher's check.
+        if scope["type"] == "http" and scope["path"] in PAID_PATHS and scope["method"] in ("GET", "POST"):
+            await counter(scope, receive, send)
+        else:
+            await app(scope, receive, send)
+
+    return BodyLimit(gateway, counter.max_body_bytes)
 
 
 def _tokens(call: Call, answer: Answer) -> Tokens | None:
     """What the upstream counted, None if it did not. Raises RequestError for an answer that nobody should pay for."""
     try:
-        document = json.loads(answer.body or b"")
-    except (ValueError, RecursionError):
+        document = orjson.loads(answer.body or b"")
+    except ValueError:
         document = None
     if answer.status != 200 or not is_answer(call.path, document):
         message = f"the node answered {answer.status} without what was asked for"

@@ -7,12 +7,12 @@ here a payment only becomes readable, or is refused as unreadable.
 from __future__ import annotations
 
 import binascii
-import json
 from base64 import b64decode
 from enum import StrEnum
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+import orjson
 from eth_utils.address import to_checksum_address
 from x402.mechanisms.evm.batch_settlement.constants import SCHEME_BATCH_SETTLEMENT
 
@@ -64,8 +64,8 @@ def decode(header: str) -> dict[str, Any]:
     if len(header) > MAX_HEADER_BYTES:
         raise UnreadablePaymentError(f"{len(header)} characters are more than {MAX_HEADER_BYTES}")
     try:
-        document = json.loads(b64decode(header, validate=True))
-    except (binascii.Error, ValueError, RecursionError) as error:
+        document = orjson.loads(b64decode(header, validate=True))
+    except (binascii.Error, ValueError) as error:
         raise UnreadablePaymentError(f"no base64 of JSON: {error}") from None
     if not isinstance(document, dict):
         raise UnreadablePaymentError("no JSON object")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import re
 from typing import Any
+
+import orjson
 
 from wellhead.gateway.inference import counted
 from wellhead.gateway.prices import Tokens
@@ -58,8 +59,8 @@ class StreamMeter:
             self.done = True
             return False
         try:
-            chunk = json.loads(data)
-        except (ValueError, RecursionError) as error:
+            chunk = orjson.loads(data)
+        except ValueError as error:
             raise BrokenStreamError(f"an event that is not JSON: {error}") from None
         choices = chunk.get("choices") if isinstance(chunk, dict) else None
         if isinstance(choices, list):

@@ -8,9 +8,10 @@ upstream's `usage` counts, within these bounds.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import Any
+
+import orjson
 
 from wellhead.gateway.openai_shape import RequestError
 from wellhead.gateway.paths import CHAT_PATH, COMPLETIONS_PATH, EMBEDDINGS_PATH
@@ -70,8 +71,7 @@ def read_call(path: str, body: bytes, prices: PriceList) -> Call:
     }
     if stream:
         sent["stream_options"] = {**(fields.get("stream_options") or {}), "include_usage": True}
-    body = json.dumps(sent, ensure_ascii=False, separators=(",", ":")).encode()
-    return Call(path, body, price, Tokens(input_tokens, limit * choices), stream, wants_usage)
+    return Call(path, orjson.dumps(sent), price, Tokens(input_tokens, limit * choices), stream, wants_usage)
 
 
 def counted(answer: Any) -> Tokens | None:
@@ -99,8 +99,8 @@ def is_answer(path: str, answer: Any) -> bool:
 
 def _fields(body: bytes) -> dict[str, Any]:
     try:
-        fields = json.loads(body)
-    except (ValueError, RecursionError) as error:
+        fields = orjson.loads(body)
+    except ValueError as error:
         raise RequestError(f"the body is not JSON: {error}") from None
     if not isinstance(fields, dict):
         raise RequestError("the body must be a JSON object")

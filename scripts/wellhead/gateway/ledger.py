@@ -23,6 +23,7 @@ from sqlalchemy import (
     Row,
     String,
     Table,
+    bindparam,
     delete,
     insert,
     select,
@@ -70,6 +71,13 @@ _BOOKS = (
     *("charged", "signed_ceiling", "signature"),
     *("balance", "total_claimed", "refund_nonce", "withdraw_requested_at"),
 )
+
+_STORE = (
+    update(_channels)
+    .where(_channels.c.channel_id == bindparam("stored_channel"))
+    .values({name: bindparam(name) for name in _BOOKS})
+)
+_STORE_SINCE = _STORE.values(unclaimed_since=bindparam("unclaimed_since"))
 
 
 class Admission(NamedTuple):
@@ -205,12 +213,18 @@ class Ledger:
     def store(self, changes: Sequence[Change]) -> None:
         """Write the books of several channels at once; durable when this returns. For one who is alone on the ledger:
         what the database holds is not looked at."""
+        now = self._clock()
+        fresh = [_values(change, now) for change in changes if change.before is None]
+        waiting: list[dict[str, Any]] = []
+        counted: list[dict[str, Any]] = []
+        for change in changes:
+            if change.before is not None:
+                since = _since(change.before, change.after, now)
+                (waiting if since == {} else counted).append(_row_of(change) | since)
         with self._engine.begin() as connection:
-            for change in changes:
-                if change.before is None:
-                    connection.execute(insert(_channels), [_values(change, self._clock())])
-                else:
-                    self._write(connection, change.channel_id, change.before, change.after)
+            for statement, rows in ((insert(_channels), fresh), (_STORE, waiting), (_STORE_SINCE, counted)):
+                if rows:
+                    connection.execute(statement, rows)
 
     # Reading ----------------------------------------------------------------------------------------
 
@@ -253,11 +267,7 @@ class Ledger:
     def _write(
         self, connection: Connection, channel_id: bytes, before: ChannelAccount, after: ChannelAccount
     ) -> None:
-        values = {name: getattr(after, name) for name in _BOOKS}
-        if after.unclaimed == 0:
-            values["unclaimed_since"] = None
-        elif before.unclaimed == 0 or after.total_claimed > before.total_claimed:
-            values["unclaimed_since"] = self._clock()
+        values = {name: getattr(after, name) for name in _BOOKS} | _since(before, after, self._clock())
         connection.execute(update(_channels).where(_channels.c.channel_id == channel_id).values(**values))
 
 
@@ -275,6 +285,21 @@ def _values(change: Change, now: float | None) -> dict[str, Any]:
         "channel_id": change.channel_id,
         "unclaimed_since": since,
     }
+
+
+def _row_of(change: Change) -> dict[str, Any]:
+    """The books of a channel that is stored already, for `_STORE`."""
+    books: dict[str, Any] = {name: getattr(change.after, name) for name in _BOOKS}
+    return books | {"stored_channel": change.channel_id}
+
+
+def _since(before: ChannelAccount, after: ChannelAccount, now: float) -> dict[str, float | None]:
+    """What becomes of `unclaimed_since`; nothing while the same charge is still the oldest."""
+    if after.unclaimed == 0:
+        return {"unclaimed_since": None}
+    if before.unclaimed == 0 or after.total_claimed > before.total_claimed:
+        return {"unclaimed_since": now}
+    return {}
 
 
 def _ended(admitted: Admission) -> Any:

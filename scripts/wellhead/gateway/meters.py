@@ -16,10 +16,13 @@ class Meters:
         self._calls = Counter(
             "wellhead_gateway_calls", "Calls by how they ended.", ["path", "end"], registry=self.registry
         )
+        # Looking a label up costs more than counting.
+        self._ends: dict[tuple[str, str], Counter] = {}
         self._charged = Counter("wellhead_gateway_charged_usd6", "Charged.", registry=self.registry)
-        self._tokens = Counter(
+        tokens = Counter(
             "wellhead_gateway_tokens", "Tokens charged for.", ["direction"], registry=self.registry
         )
+        self._input, self._output = tokens.labels("input"), tokens.labels("output")
         self._uncounted = Counter(
             "wellhead_gateway_uncounted_calls",
             "Answers without a usage that can be right, or with more than there can be.",
@@ -38,13 +41,16 @@ class Meters:
 
     def ended(self, call: Call, end: str) -> None:
         """A call is over."""
-        self._calls.labels(call.path, end).inc()
+        counter = self._ends.get((call.path, end))
+        if counter is None:
+            counter = self._ends[call.path, end] = self._calls.labels(call.path, end)
+        counter.inc()
 
     def charged(self, call: Call, tokens: Tokens, usd6: int, *, counted: bool) -> None:
         """A call was paid for."""
         self._charged.inc(usd6)
-        self._tokens.labels("input").inc(tokens.input)
-        self._tokens.labels("output").inc(tokens.output)
+        self._input.inc(tokens.input)
+        self._output.inc(tokens.output)
         if not counted or tokens.input > call.most.input or tokens.output > call.most.output:
             self._uncounted.inc()
 

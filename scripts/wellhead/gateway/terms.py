@@ -5,10 +5,10 @@ Shapes are x402 v2's. A channel of `batch-settlement` comes first: who can pay b
 
 from __future__ import annotations
 
-import json
 from base64 import b64encode
 from typing import Any, NamedTuple
 
+import orjson
 from x402.mechanisms.evm.batch_settlement.constants import SCHEME_BATCH_SETTLEMENT
 from x402.mechanisms.evm.constants import SCHEME_EXACT
 
@@ -108,4 +108,4 @@ def corrective(channel_id: bytes, account: ChannelAccount) -> dict[str, Any]:
 
 def header(document: dict[str, Any]) -> str:
     """A document as x402 puts it into a header."""
-    return b64encode(json.dumps(document, separators=(",", ":")).encode()).decode()
+    return b64encode(orjson.dumps(document)).decode()

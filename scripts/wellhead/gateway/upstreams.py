@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 import aiohttp
+from yarl import URL
 
 from wellhead.gateway.openai_shape import RequestError
 from wellhead.gateway.paths import MODELS_PATH
@@ -74,6 +75,7 @@ class Upstreams:
         self.nodes = [Node(url.rstrip("/")) for url in urls]
         self._timeout = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=timeout_seconds)
         self._session: aiohttp.ClientSession | None = None
+        self._urls: dict[tuple[str, str], URL] = {}
 
     async def close(self) -> None:
         """Drop the connections."""
@@ -150,9 +152,12 @@ class Upstreams:
             self._session = aiohttp.ClientSession(
                 connector=connector, timeout=self._timeout, auto_decompress=True
             )
+        url = self._urls.get((node.url, path))
+        if url is None:
+            url = self._urls[node.url, path] = URL(node.url + path)  # parsed once
         return await self._session.request(
             method,
-            node.url + path,
+            url,
             data=body,
             headers={"content-type": "application/json"} if body is not None else None,
             allow_redirects=False,

@@ -1,0 +1,240 @@
+"""What a paid call costs on its way: upstream alone, our gateway before it, x402's own middleware before it.
+
+All on one machine in one run, so that ratios mean something: the same upstream, the same load, vouchers of the same
+shape signed beforehand, one deposit per channel. Times are the client's, CPU is the server process's own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import httpx
+from eth_account import Account
+from eth_typing import Hash32
+
+from wellhead.bench.gateway_sides import PATH
+from wellhead.bench.load import Load, run_load
+from wellhead.chain import keys, local
+from wellhead.chain.contracts.batch_settlement import BatchSettlement
+from wellhead.chain.transact import Sender
+from wellhead.customer.purse import Bounds, Payment, Purse
+from wellhead.customer.receipts import read_receipt
+from wellhead.customer.terms import read_terms
+from wellhead.deploy.canonical import SETTLEMENT
+from wellhead.deploy.local import deploy_local
+from wellhead.errors import Refused
+from wellhead.gateway.voucher import VoucherDomain
+from wellhead.processes import ManagedProcess
+from wellhead.reference.channel import ChannelConfig, settlement_domain, voucher_digest
+
+PRICE_USD6 = 100
+WORKERS = 8
+DEPOSIT_USD6 = 10**9
+START_TIMEOUT_SECONDS = 60
+BODY = json.dumps({"model": "bench", "input": "Oil is metered by the barrel."}).encode()
+_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+@dataclass(frozen=True)
+class Side:
+    """One side under load, and alone on its connection."""
+
+    requests_per_second: float
+    p50_ms: float
+    p99_ms: float
+    # With nothing else under way.
+    single_p50_ms: float
+    cpu_us_per_request: float
+
+
+@dataclass(frozen=True)
+class Measured:
+    """All sides of one run, and what they come to."""
+
+    upstream: Side
+    gateway: Side
+    stock: Side
+    # Over the upstream alone, one call at a time.
+    added_p50_ms: float
+    times_stock_throughput: float
+    verify_us: float
+
+
+def measure(calls: int) -> Measured:
+    """Run all sides with `calls` paid calls each, and half as many one at a time. Raises Refused."""
+    with TemporaryDirectory(prefix="wellhead-bench-") as folder, ExitStack() as stack:
+        place = Path(folder)
+        chain = stack.enter_context(local.running("anvil", log=place / "chain.log"))
+        manifest = deploy_local(Sender(chain.connect(), keys.local_account("owner")), place)
+        receiver = Account.create().address
+        upstream_url, upstream_pid = stack.enter_context(
+            _serving(place, "wellhead.bench.gateway_sides", "upstream", "{port}")
+        )
+        gateway_url, gateway_pid = stack.enter_context(
+            _serving(
+                place,
+                "wellhead.gateway",
+                *("--upstream", upstream_url, "--price", "0.0001", "--pay-to", receiver, "--port", "{port}"),
+                *("--asset", manifest.usd, "--router", manifest.address("SettleRouter")),
+                *("--network", chain.url, "--ledger", f"sqlite:///{place / 'ledger.db'}"),
+            )
+        )
+        stock_url, stock_pid = stack.enter_context(
+            _serving(
+                place,
+                "wellhead.bench.gateway_sides",
+                *("stock", "{port}", upstream_url, chain.url, manifest.usd, receiver, str(PRICE_USD6)),
+            )
+        )
+        customer = _Customer(chain, manifest.usd)
+        upstream = _side(upstream_url, upstream_pid, calls, None)
+        gateway = _side(gateway_url, gateway_pid, calls, customer)
+        stock = _side(stock_url, stock_pid, max(calls // 5, WORKERS), customer)
+    return Measured(
+        upstream,
+        gateway,
+        stock,
+        added_p50_ms=round(gateway.single_p50_ms - upstream.single_p50_ms, 3),
+        times_stock_throughput=round(gateway.requests_per_second / stock.requests_per_second, 1),
+        verify_us=round(verify_us(), 1),
+    )
+
+
+def as_json(measured: Measured) -> dict[str, Any]:
+    """For machines."""
+    return asdict(measured)
+
+
+def verify_us(rounds: int = 5_000) -> float:
+    """Microseconds of one core for the check of one voucher's signature, its channel known."""
+    account = Account.create()
+    somebody = account.address
+    config = ChannelConfig(somebody, somebody, somebody, somebody, somebody, 86_400, bytes(32))
+    domain = VoucherDomain(local.CHAIN_ID, SETTLEMENT.address)
+    separator = settlement_domain(local.CHAIN_ID, SETTLEMENT.address)
+    digests = [voucher_digest(separator, domain.channel_id(config), ceiling) for ceiling in range(200)]
+    vouchers = [
+        (ceiling, bytes(account.unsafe_sign_hash(Hash32(digest)).signature))
+        for ceiling, digest in enumerate(digests)
+    ]
+    expected = bytes.fromhex(account.address[2:])
+    begun = time.process_time()
+    for number in range(rounds):
+        ceiling, signature = vouchers[number % len(vouchers)]
+        if domain.signer(domain.channel_id(config), ceiling, signature) != expected:
+            raise Refused("a voucher's signer was not found")
+    return 1e6 * (time.process_time() - begun) / rounds
+
+
+# Sides ------------------------------------------------------------------------------------------------------
+
+
+class _Customer:
+    """Signs all vouchers beforehand: what is measured is the server."""
+
+    def __init__(self, chain: local.LocalChain, asset: str) -> None:
+        figures = BatchSettlement(chain.connect(), SETTLEMENT.address).figures
+        bounds = Bounds(f"eip155:{local.CHAIN_ID}", asset, PRICE_USD6, DEPOSIT_USD6)
+        self._purses = [
+            Purse(keys.local_account("customer"), bounds, figures, number.to_bytes(32, "big"))
+            for number in range(1, WORKERS + 1)
+        ]
+
+    def headers(self, url: str, calls: int) -> list[list[dict[str, str]]]:
+        """For each worker a channel of its own with money in it, and the payments of its calls in order."""
+        return [self._of_one(purse, url, calls) for purse in self._purses]
+
+    @staticmethod
+    def _of_one(purse: Purse, url: str, calls: int) -> list[dict[str, str]]:
+        with httpx.Client(timeout=30) as http:
+            asked = http.post(url, content=BODY, headers={"content-type": "application/json"})
+            offer = purse.choose(read_terms(asked))
+            first = purse.pay(offer)
+            if first.deposit_usd6:
+                headers = {"PAYMENT-SIGNATURE": first.header, "content-type": "application/json"}
+                answer = http.post(url, content=BODY, headers=headers)
+                if answer.status_code != 200:
+                    why = read_terms(answer).error if answer.status_code == 402 else answer.text[:300]
+                    raise Refused(f"the deposit was answered with {answer.status_code}: {why}")
+                purse.settled(first, read_receipt(answer.headers["PAYMENT-RESPONSE"]) or {})
+            else:
+                purse.unsettled(first)
+        return [_signed(purse, purse.pay(offer)) for _ in range(calls)]
+
+
+def _signed(purse: Purse, payment: Payment) -> dict[str, str]:
+    """As if the call were over and had cost its price, so that the next voucher stands on it."""
+    purse.settled(payment, {"chargedAmount": str(PRICE_USD6)})
+    return {"PAYMENT-SIGNATURE": payment.header}
+
+
+def _side(root: str, pid: int, calls: int, customer: _Customer | None) -> Side:
+    url = root + PATH
+    each = calls // WORKERS
+
+    def headers(count: int) -> list[list[dict[str, str]]]:
+        return [[{}] * count] * WORKERS if customer is None else customer.headers(url, count)
+
+    asyncio.run(run_load(url, BODY, headers(max(each // 10, 2))))  # warm
+    single = headers(each)
+    alone = asyncio.run(run_load(url, BODY, single[:1]))
+    if customer is not None:
+        _play_back(url, single[1:])
+    loaded = headers(each)
+    before = _cpu_seconds(pid)
+    load: Load = asyncio.run(run_load(url, BODY, loaded))
+    cpu = _cpu_seconds(pid) - before
+    return Side(
+        round(load.per_second, 1),
+        round(load.p50_ms, 3),
+        round(load.p99_ms, 3),
+        round(alone.p50_ms, 3),
+        round(1e6 * cpu / load.requests, 1),
+    )
+
+
+def _play_back(url: str, unused: Sequence[Sequence[dict[str, str]]]) -> None:
+    """The vouchers that were signed and not needed: the later ones stand on them."""
+    asyncio.run(run_load(url, BODY, unused))
+
+
+def _cpu_seconds(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / _TICKS
+
+
+@contextmanager
+def _serving(folder: Path, module: str, *arguments: str) -> Iterator[tuple[str, int]]:
+    """A server process on a free port: its URL, and its process id."""
+    port = local.free_port()
+    command = [sys.executable, "-m", module, *(part.format(port=port) for part in arguments)]
+    process = ManagedProcess(command, folder / f"{module}-{port}.log")
+    try:
+        url = f"http://{local.HOST}:{port}"
+        _wait(process, url)
+        yield url, process.child_pid
+    finally:
+        process.stop()
+
+
+def _wait(process: ManagedProcess, url: str) -> None:
+    deadline = time.monotonic() + START_TIMEOUT_SECONDS
+    while time.monotonic() < deadline:
+        if not process.running:
+            raise Refused(f"{' '.join(process.command[1:4])} ended at once:\n{process.log_tail()}")
+        try:
+            httpx.post(url + PATH, content=BODY, timeout=1)
+            return
+        except httpx.HTTPError:
+            time.sleep(0.05)  # a process of its own has no event to wait for
+    raise Refused(f"nothing answers at {url} after {START_TIMEOUT_SECONDS} s:\n{process.log_tail()}")
