@@ -54,8 +54,8 @@ def test_what_is_written_is_read_by_the_next_one(desk: Desk) -> None:
     second = journal.replace(first, signed(2, fee=113))
     _, later = desk.settler()
     assert later.open_batch() == second
-    assert later.fees_at(9) == Fees(113, 56)
-    assert later.fees_at(8) is None
+    assert later.signed_at(9) == second.transactions
+    assert later.signed_at(8) == []
     assert later.opened_after(0) == [second]
     assert later.last_batch_id() == second.batch_id
 
@@ -73,6 +73,16 @@ def test_a_batch_is_closed_and_taken_back(desk: Desk) -> None:
     assert journal.final_since(39) == []
 
 
+def test_what_counted_is_found_by_its_nonce(desk: Desk) -> None:
+    lease, journal = desk.settler()
+    lease.take(SECONDS)
+    for number, nonce in enumerate((7, 9, 8, 9)):
+        journal.close(journal.open(nonce, b"call", 50_000, None, ROWS, signed(number)), FINAL, number)
+    journal.open(9, b"call", 50_000, None, ROWS, signed(4))
+    assert [batch.nonce for batch in journal.final_from_nonce(8)] == [8, 9, 9]
+    assert [one.hash for one in journal.signed_at(9)] == [signed(number).hash for number in (1, 3, 4)]
+
+
 def test_other_accounts_and_chains_have_journals_of_their_own(desk: Desk) -> None:
     lease, journal = desk.settler()
     lease.take(SECONDS)
@@ -80,7 +90,7 @@ def test_other_accounts_and_chains_have_journals_of_their_own(desk: Desk) -> Non
     for chain, sender in ((CHAIN, OTHER_SENDER), (1, SENDER)):
         _, other = desk.settler(chain, sender)
         assert other.open_batch() is None
-        assert other.fees_at(9) is None
+        assert other.signed_at(9) == []
 
 
 def test_what_was_decided_long_ago_is_forgotten(desk: Desk) -> None:
@@ -91,7 +101,7 @@ def test_what_was_decided_long_ago_is_forgotten(desk: Desk) -> None:
     lease.take(SECONDS)
     kept = journal.open(2, b"call", 50_000, None, ROWS, signed(2))
     assert journal.opened_after(0) == [kept]
-    assert journal.fees_at(1) is None
+    assert journal.signed_at(1) == []
 
 
 # The lease --------------------------------------------------------------------------------------------------

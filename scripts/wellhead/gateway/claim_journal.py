@@ -196,6 +196,10 @@ class ClaimJournal:
         """Those that were mined after `block`, the lowest nonce first."""
         return self._find(_batches.c.state == FINAL, _batches.c.block > block)
 
+    def final_from_nonce(self, nonce: int) -> list[Batch]:
+        """Those that were mined with this nonce or a later one, the lowest first."""
+        return self._find(_batches.c.state == FINAL, _batches.c.nonce >= nonce)
+
     def opened_after(self, batch_id: int) -> list[Batch]:
         """Those opened after that one."""
         return self._find(_batches.c.batch_id > batch_id)
@@ -206,18 +210,9 @@ class ClaimJournal:
             query = select(_batches.c.batch_id).order_by(_batches.c.batch_id.desc()).limit(1)
             return connection.execute(query).scalar() or 0
 
-    def fees_at(self, nonce: int) -> Fees | None:
-        """The highest fees that anything of this nonce was signed with."""
-        query = (
-            select(_transactions.c.max_fee_wei, _transactions.c.priority_fee_wei)
-            .join(_batches, _batches.c.batch_id == _transactions.c.batch_id)
-            .where(self._ours(), _batches.c.nonce == nonce)
-        )
-        with reading(self._engine) as connection:
-            found = connection.execute(query).all()
-        if not found:
-            return None
-        return Fees(max(row.max_fee_wei for row in found), max(row.priority_fee_wei for row in found))
+    def signed_at(self, nonce: int) -> list[Signed]:
+        """Whatever was ever signed with this nonce, in batches of any state."""
+        return [one for batch in self._find(_batches.c.nonce == nonce) for one in batch.transactions]
 
     def _ours(self) -> Any:
         return (_batches.c.chain_id == self._chain_id) & (_batches.c.sender == self._sender)

@@ -8,7 +8,7 @@ cumulative, so not even a batch that is mined twice could claim anything twice.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -104,12 +104,13 @@ class ClaimSender:
         if built is None:
             return None
         nonce = self._count("latest")
-        before = self._journal.fees_at(nonce)
+        before = self._journal.signed_at(nonce)
         fees: Fees | None = self._suggested()
-        if before is None:
+        if not before:
             nonce = self._count("pending")
         else:  # something of ours may still wait with this nonce: outbid it
-            fees = raised_fees(before, self._suggested(), self._policy.max_fee_wei)
+            highest = Fees(*map(max, zip(*(one.fees for one in before), strict=True)))
+            fees = raised_fees(highest, self._suggested(), self._policy.max_fee_wei)
         if fees is None:
             self._complain(f"nonce {nonce} waits at the highest fee allowed, {self._policy.max_fee_wei} wei")
             return None
@@ -138,27 +139,27 @@ class ClaimSender:
         batch = self._journal.open_batch() or self._taken_back(head)
         if batch is None:
             return None
-        found = self._mined(batch)
+        found = self._mined(batch.transactions)
         if found is not None:
             return self._confirm(batch, *found, head)
         nonce = self._count("latest")
         if nonce > batch.nonce:
             return self._outrun(batch, head)
         if nonce < batch.nonce:
-            return self._fall_back(batch)
+            return self._fall_back(batch, nonce)
         return self._push(batch)
 
     def _taken_back(self, head: int) -> Batch | None:
         """A batch that counted and that a deep reorganisation has dropped: it is under way again."""
         for batch in self._journal.final_since(head - self._policy.watched_blocks):
-            if self._mined(batch) is None:
+            if self._mined(batch.transactions) is None:
                 _log.warning("batch %s is no longer in the chain: bringing it again", batch.batch_id)
                 self._journal.reopen(batch)
                 return batch
         return None
 
-    def _mined(self, batch: Batch) -> tuple[Signed, TxReceipt] | None:
-        for signed in reversed(batch.transactions):
+    def _mined(self, transactions: Sequence[Signed]) -> tuple[Signed, TxReceipt] | None:
+        for signed in reversed(transactions):
             try:
                 return signed, self._w3.eth.get_transaction_receipt(Web3.to_hex(signed.hash))
             except TransactionNotFound:
@@ -188,18 +189,19 @@ class ClaimSender:
         deep = max(0, head - self._policy.confirmations + 1)
         if self._w3.eth.get_transaction_count(self._account.address, deep) <= batch.nonce:
             return _under_way(batch, batch.transactions[-1], mined=False)
-        self._complain(
-            f"nonce {batch.nonce} of {self._account.address} was used elsewhere: give the settler a key of its own"
-        )
+        if self._mined(self._journal.signed_at(batch.nonce)) is None:
+            self._complain(
+                f"nonce {batch.nonce} of {self._account.address} was used elsewhere: give the settler a key of its own"
+            )
         self._decide(batch, DROPPED)
         return None
 
-    def _fall_back(self, batch: Batch) -> UnderWay | None:
-        """The chain went back before an earlier batch: that one first, as the next look finds; what this one claimed is
-        planned anew."""
+    def _fall_back(self, batch: Batch, nonce: int) -> UnderWay | None:
+        """The chain went back before earlier batches: what all of them claimed is planned anew."""
         if self._count("pending") >= batch.nonce:
             return _under_way(batch, batch.transactions[-1], mined=False)  # its predecessors are on their way
-        self._decide(batch, DROPPED)
+        for undone in (*self._journal.final_from_nonce(nonce), batch):
+            self._decide(undone, DROPPED)
         return None
 
     def _push(self, batch: Batch) -> UnderWay | None:

@@ -174,6 +174,8 @@ class Settler:
         rows = self._rows()
         if self._under_way is not None:
             return self._sending.poll_seconds
+        if not rows:
+            self._sender.problem = ""  # nothing is held up any more
         plan = plan_claims(rows, self._claiming, self._clock(), everything=everything)
         if plan.rows:
             self._under_way = self._sender.submit(plan)
