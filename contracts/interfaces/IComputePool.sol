@@ -33,10 +33,10 @@ import {PoolAccount, PoolFlow, PoolMembership, PoolPeriod, Receipt} from "../typ
 ///   owner replaces it, each at most 13.4% of the level (a period is at most a seventh of tau).
 /// - After a time without work the first to work again gets all that its period releases, however little it did.
 /// - The owner admits members and names the gateway: it can direct what is not yet released by choosing both, and can
-///   keep it waiting. It can take nothing out, and nothing recorded or released from anyone; whom it dismisses is paid
-///   for the period under way.
+///   keep it waiting. It can take nothing out, and nothing recorded or released from anyone; for whom it dismisses the
+///   period under way still counts.
 /// - The guardian can stop nodes from joining, nothing else.
-/// - The oracle can attest too much or too little served, never more than is billed. Where a boundary's round is missing
+/// - The oracle can have too much or too little counted as served, never more than is billed. Where a boundary's round is missing
 ///   or vetoed, any two final rounds within the period will do, at the price of the work between; without any, nobody
 ///   is paid for that period and the money waits. A node whose counters were restarted proves the time before or after.
 /// @dev Of the stablecoin it assumes what INodeShare does.

@@ -203,6 +203,18 @@ contract ComputePoolHandler is Property {
         _now += bound(howLong, 1, most[kind % 16 < 12 ? kind % 3 : 3]);
     }
 
+    /// @dev What the gateway's counter was counted up to is not counted again, whatever it signs.
+    function billTwice(uint256 seed, uint64 units) external {
+        _toCollecting();
+        uint32 period = pool.periodAt(block.timestamp) - 1;
+        NodeId id = NodeId.wrap(uint32(1 + seed % NODES));
+        PoolAccount memory account = pool.accountOf(id);
+        uint64 counted = account.countedToUnits - (account.period == period ? account.workUnits : 0);
+        if (account.gatewayCount != pool.gatewayCount() || counted == 0) return;
+        units = uint64(bound(units, 1, 1e15));
+        _refused(_recordCall(Receipt(id, period, counted - 1, counted + units), units), "billed twice");
+    }
+
     /// @dev Everything here must be refused, at any time.
     function attack(uint256 seed, address who) external timed {
         NodeId id = NodeId.wrap(uint32(1 + seed % NODES));
