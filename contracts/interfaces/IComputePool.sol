@@ -36,9 +36,10 @@ import {PoolAccount, PoolFlow, PoolMembership, PoolPeriod, Receipt} from "../typ
 ///   keep it waiting. It can take nothing out, and nothing recorded or released from anyone; for whom it dismisses the
 ///   period under way still counts.
 /// - The guardian can stop nodes from joining, nothing else.
-/// - The oracle can have too much or too little counted as served, never more than is billed. Where a boundary's round is missing
-///   or vetoed, any two final rounds within the period will do, at the price of the work between; without any, nobody
-///   is paid for that period and the money waits. A node whose counters were restarted proves the time before or after.
+/// - The oracle can have too much or too little counted as served, never more than is billed. Where a boundary's round
+///   is missing or vetoed, any two final rounds within the period will do, at the price of the work outside of them;
+///   without any, nobody is paid for that period and the money waits. A node whose counters were restarted proves the
+///   time before or after.
 /// @dev Of the stablecoin it assumes what INodeShare does.
 interface IComputePool {
     /* EVENTS */
