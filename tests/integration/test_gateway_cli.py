@@ -213,12 +213,17 @@ def test_run_refuses_what_cannot_be_right(site: Site, arguments: list[str], comp
         run(site, *arguments)
 
 
-def test_run_refuses_a_port_in_use(site: Site) -> None:
+def test_run_refuses_a_port_in_use(site: Site, tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         with pytest.raises(Refused, match="cannot listen"):
-            run(site, "--port", str(taken.getsockname()[1]))
+            run(site, "--port", str(taken.getsockname()[1]), "--ledger", f"sqlite:///{tmp_path / 'l.db'}")
+
+
+def test_run_refuses_a_ledger_in_use(site: Site) -> None:
+    with pytest.raises(Refused, match="another gateway runs on the ledger"):
+        run(site, "--port", "0")
 
 
 def test_run_ends_in_order_when_asked(site: Site) -> None:

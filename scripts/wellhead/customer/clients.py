@@ -9,6 +9,7 @@ from web3 import HTTPProvider, Web3
 
 from wellhead.chain.contracts.batch_settlement import BatchSettlement
 from wellhead.customer.purse import Bounds, Purse
+from wellhead.customer.spending import SpendingLimit
 from wellhead.customer.transports import AsyncPayingTransport, PayingTransport
 from wellhead.deploy.canonical import SETTLEMENT
 from wellhead.units import parse_address
@@ -25,6 +26,7 @@ def open_purse(
     max_usd6_per_call: int,
     usd6_per_deposit: int | None = None,
     salt: bytes = bytes(32),
+    limit: SpendingLimit | None = None,
 ) -> Purse:
     """`account`'s money for calls at up to `max_usd6_per_call`, in `asset` on the chain at `rpc_url`.
 
@@ -34,7 +36,7 @@ def open_purse(
     w3 = Web3(HTTPProvider(rpc_url, request_kwargs={"timeout": 30}))
     deposit = CALLS_PER_DEPOSIT * max_usd6_per_call if usd6_per_deposit is None else usd6_per_deposit
     bounds = Bounds(f"eip155:{w3.eth.chain_id}", parse_address(asset, "asset"), max_usd6_per_call, deposit)
-    return Purse(account, bounds, BatchSettlement(w3, SETTLEMENT.address).figures, salt)
+    return Purse(account, bounds, BatchSettlement(w3, SETTLEMENT.address).figures, salt, limit)
 
 
 def paying_client(purse: Purse, **httpx_options: object) -> httpx.AsyncClient:

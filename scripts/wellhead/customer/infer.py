@@ -110,7 +110,7 @@ class Customer:
             try:
                 answer = self._post(request, {PAYMENT_SIGNATURE_HEADER: payment.header})
             except BaseException:
-                self._purse.unsettled(payment)
+                self._purse.unsettled(payment, perhaps_charged=True)
                 raise
             # The gateway may know of calls that this purse has forgotten: it proves them, and we sign anew.
             again = answer.status_code == 402 and PAYMENT_REQUIRED_HEADER in answer.headers

@@ -26,6 +26,7 @@ from x402.mechanisms.evm.batch_settlement.types import ChannelConfig as WireConf
 from x402.schemas import PaymentPayload, PaymentRequired, PaymentRequirements
 
 from wellhead.chain.contracts.batch_settlement import ChannelFigures
+from wellhead.customer.spending import SpendingLimit
 from wellhead.errors import Refused
 from wellhead.reference import channel
 from wellhead.reference.channel import (
@@ -81,10 +82,16 @@ class Purse:
     """One account's channels. Safe between threads."""
 
     def __init__(
-        self, account: LocalAccount, bounds: Bounds, read_figures: ReadFigures, salt: bytes = bytes(32)
+        self,
+        account: LocalAccount,
+        bounds: Bounds,
+        read_figures: ReadFigures,
+        salt: bytes = bytes(32),
+        limit: SpendingLimit | None = None,
     ) -> None:
         """`read_figures` asks the chain for a channel. Another `salt` makes other channels."""
         self._account, self.bounds, self._read_figures, self._salt = account, bounds, read_figures, salt
+        self._limit = limit
         self._domain = channel.settlement_domain(bounds.chain_id, BATCH_SETTLEMENT_ADDRESS)
         self._tabs: dict[bytes, Tab] = {}
         self._lock = threading.Lock()
@@ -117,11 +124,18 @@ class Purse:
         amount = int(offer.amount)
         with self._lock:
             missing = tab.charged + tab.reserved + amount - tab.balance
+            if missing > 0 and tab.deposit_over is not None:
+                return tab.deposit_over
+            if missing > self.bounds.usd6_per_deposit:
+                raise Refused(
+                    f"nothing was signed: the call needs {format_usd(missing)} more in its channel, "
+                    f"and a deposit is {format_usd(self.bounds.usd6_per_deposit)}"
+                )
+            if self._limit is not None:
+                self._limit.take(amount)
             if missing <= 0:
                 return self._voucher(offer, channel_id, tab, amount)
-            if tab.deposit_over is not None:
-                return tab.deposit_over
-            return self._deposit(offer, channel_id, tab, amount, missing)
+            return self._deposit(offer, channel_id, tab, amount)
 
     def settled(self, payment: Payment, extra: dict[str, Any]) -> int:
         """The call was answered with this receipt; what it was charged. Raises Refused for a receipt that cannot be."""
@@ -135,12 +149,16 @@ class Purse:
             tab.reserved -= amount
             tab.charged += int(charged)
             tab.balance += payment.deposit_usd6
+        if self._limit is not None:
+            self._limit.give_back(amount - int(charged))
         if payment.deposit_usd6:
             self._deposit_over(payment)
         return int(charged)
 
-    def unsettled(self, payment: Payment) -> None:
+    def unsettled(self, payment: Payment, *, perhaps_charged: bool = False) -> None:
         """The call was refused, or nobody knows: the gateway says at the next call what it charged."""
+        if self._limit is not None and not perhaps_charged:
+            self._limit.give_back(int(payment.requirements.amount))
         with self._lock:
             tab = self._tabs[payment.channel_id]
             tab.reserved -= int(payment.requirements.amount)
@@ -225,15 +243,8 @@ class Purse:
         tab.reserved += amount
         return _payment(offer, payload, channel_id, ceiling, 0)
 
-    def _deposit(
-        self, offer: PaymentRequirements, channel_id: bytes, tab: Tab, amount: int, missing: int
-    ) -> Payment:
+    def _deposit(self, offer: PaymentRequirements, channel_id: bytes, tab: Tab, amount: int) -> Payment:
         deposit = self.bounds.usd6_per_deposit
-        if missing > deposit:
-            raise Refused(
-                f"nothing was signed: the call needs {format_usd(missing)} more in its channel, "
-                f"and a deposit is {format_usd(deposit)}"
-            )
         ceiling = tab.charged + tab.reserved + amount
         payload = create_batch_settlement_eip3009_deposit_payload(
             EthAccountSigner(self._account), offer, _wire(tab.config), deposit, ceiling

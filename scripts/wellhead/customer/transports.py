@@ -54,7 +54,7 @@ class PayingTransport(httpx.BaseTransport):
             try:
                 response = self._inner.handle_request(_paying(request, payment))
             except BaseException:
-                self._purse.unsettled(payment)
+                self._purse.unsettled(payment, perhaps_charged=True)
                 raise
             if not _asks_again(response):
                 break
@@ -95,7 +95,8 @@ class AsyncPayingTransport(httpx.AsyncBaseTransport):
             try:
                 response = await self._inner.handle_async_request(_paying(request, payment))
             except BaseException:
-                await asyncio.shield(asyncio.to_thread(self._purse.unsettled, payment))
+                forget = asyncio.to_thread(self._purse.unsettled, payment, perhaps_charged=True)
+                await asyncio.shield(forget)
                 raise
             if not _asks_again(response):
                 break
@@ -148,7 +149,7 @@ class _Stream(httpx.SyncByteStream):
     def _settle(self) -> None:
         if self._open:
             self._open = False
-            _settle(self._purse, self._payment, self._receipts.receipt)
+            _settle_stream(self._purse, self._payment, self._receipts)
 
 
 class _AsyncStream(httpx.AsyncByteStream):
@@ -172,7 +173,7 @@ class _AsyncStream(httpx.AsyncByteStream):
     async def _settle(self) -> None:
         if self._open:
             self._open = False
-            await asyncio.to_thread(_settle, self._purse, self._payment, self._receipts.receipt)
+            await asyncio.to_thread(_settle_stream, self._purse, self._payment, self._receipts)
 
 
 # Parts ------------------------------------------------------------------------------------------------------
@@ -216,6 +217,14 @@ def _streams(response: httpx.Response) -> bool:
 def _end(purse: Purse, payment: Payment, response: httpx.Response) -> None:
     header = response.headers.get(PAYMENT_RESPONSE_HEADER)
     _settle(purse, payment, None if header is None else read_receipt(header))
+
+
+def _settle_stream(purse: Purse, payment: Payment, receipts: ReceiptFilter) -> None:
+    """A stream without a receipt was broken off: what came of it is charged."""
+    if receipts.receipt is None:
+        purse.unsettled(payment, perhaps_charged=True)
+    else:
+        purse.settled(payment, receipts.receipt)
 
 
 def _settle(purse: Purse, payment: Payment, receipt: dict[str, Any] | None) -> None:

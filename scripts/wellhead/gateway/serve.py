@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import uvicorn
 from eth_account.signers.local import LocalAccount
+from sqlalchemy.engine import make_url
 
 from wellhead.errors import Refused
+from wellhead.exclusive import exclusive
 from wellhead.gateway.assembly import Gateway
 from wellhead.gateway.config import GatewayConfig
+from wellhead.json_logs import log_json
 
 SHUTDOWN_GRACE_SECONDS = 10  # a payment that is being settled should reach its receipt
 
@@ -26,23 +31,36 @@ def serve(
 
     Raises Misused or Refused before that: chain, asset or port are not to be had.
     """
-    app = Gateway(config, facilitator, authorizer).app
-    with _listen(config.host, config.port) as listener:
+    with _alone(config.ledger_url), _listen(config.host, config.port) as listener:
+        app = Gateway(config, facilitator, authorizer).app
         server = uvicorn.Server(
             uvicorn.Config(
                 app,
-                log_level="warning",
+                log_config=None,
                 access_log=False,
                 proxy_headers=False,
                 server_header=False,
                 timeout_graceful_shutdown=SHUTDOWN_GRACE_SECONDS,
             )
         )
+        log_json()
         # uvicorn stops in order, then raises the signal again; that second one has nothing left to do.
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: None)
         announce(f"http://{config.host}:{listener.getsockname()[1]}")
         server.run(sockets=[listener])
+
+
+@contextmanager
+def _alone(ledger_url: str) -> Iterator[None]:
+    """A ledger in a file is one gateway's: what it knows is in its memory."""
+    url = make_url(ledger_url)
+    if url.get_backend_name() != "sqlite" or not url.database:
+        yield
+        return
+    otherwise = f"another gateway runs on the ledger {url.database}; several need PostgreSQL (--ledger)"
+    with exclusive(Path(f"{url.database}.lock"), otherwise):
+        yield
 
 
 def _listen(host: str, port: int) -> socket.socket:

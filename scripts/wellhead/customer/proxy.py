@@ -1,0 +1,74 @@
+"""A local endpoint that pays: any program that speaks OpenAI's API points its base URL here and needs to know nothing
+of payments. What is asked goes to the gateway, paid for out of one purse, under its owner's limit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import httpx
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from wellhead.customer.clients import paying_client
+from wellhead.customer.once import PaidButUnanswered
+from wellhead.customer.purse import Purse
+from wellhead.errors import Refused
+
+PASSED_HEADERS = ("content-type", "retry-after", "payment-response")
+
+
+def create_proxy(gateway_url: str, purse: Purse, timeout_seconds: float = 600) -> Starlette:
+    """The endpoint as an application. Headers of its callers, API keys among them, stay here."""
+    root = gateway_url.rstrip("/")
+    http = paying_client(purse, timeout=timeout_seconds)
+
+    async def forward(request: Request) -> Response:
+        passed_on = http.build_request(
+            request.method,
+            root + request.url.path,
+            content=await request.body(),
+            headers={"content-type": "application/json"},
+        )
+        try:
+            answer = await http.send(passed_on, stream=True)
+        except PaidButUnanswered as error:
+            return _error(502, "paid_but_unanswered", str(error))
+        except Refused as error:
+            return _error(402, "payment_refused", str(error))
+        except httpx.HTTPError as error:
+            return _error(502, "gateway_unreachable", f"no gateway answers at {root}: {type(error).__name__}")
+        headers = {name: answer.headers[name] for name in PASSED_HEADERS if name in answer.headers}
+        return StreamingResponse(_body(answer), answer.status_code, headers)
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        yield
+        await http.aclose()
+
+    methods = ["GET", "POST"]
+    return Starlette(routes=[Route("/v1/{path:path}", forward, methods=methods)], lifespan=lifespan)
+
+
+def serve_proxy(app: Starlette, host: str, port: int, announce: Callable[[], None]) -> None:
+    """Serve until SIGTERM or SIGINT."""
+    announce()
+    uvicorn.run(app, host=host, port=port, log_level="warning", access_log=False)
+
+
+async def _body(answer: httpx.Response) -> AsyncIterator[bytes]:
+    try:
+        async for chunk in answer.aiter_bytes():
+            yield chunk
+    finally:
+        await answer.aclose()
+
+
+def _error(status: int, code: str, message: str) -> JSONResponse:
+    error = {"message": message, "type": "payment_required", "param": None, "code": code}
+    # OpenAI's clients would try again, and pay again.
+    return JSONResponse({"error": error}, status, {"x-should-retry": "false"})
