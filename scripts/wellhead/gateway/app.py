@@ -74,7 +74,7 @@ class Counter:
             await response(scope, receive, send)
 
     async def _sell(self, request: Request, send: Send) -> Response | None:
-        call = read_call(request.url.path, await request.body(), self._prices)
+        call = read_call(request.scope["path"], await request.body(), self._prices)
         payment = request.headers.get(PAYMENT_SIGNATURE)
         if payment is None:
             return self._unpaid(request, call.ceiling_usd6)
