@@ -15,7 +15,8 @@ from gateway_stage import CUSTOMER_USD6, PRICE_USD6, REQUEST, OpenStage, Stage, 
 from x402.http.utils import decode_payment_required_header, decode_payment_signature_header
 from x402.mechanisms.evm.batch_settlement.constants import BATCH_SETTLEMENT_ADDRESS
 
-from wellhead.customer.purse import Payment, Purse
+from wellhead.customer.payment import Payment
+from wellhead.customer.purse import Purse
 from wellhead.customer.receipts import read_receipt
 from wellhead.reference import channel
 

@@ -13,6 +13,7 @@ from gateway_stage import OpenStage, Stage, channel_client, stock_client
 from standin_upstream import MODEL
 from x402.http.utils import decode_payment_required_header, decode_payment_response_header
 
+from wellhead.gateway import streaming
 from wellhead.gateway.prices import ModelPrice
 
 IN_USD6, OUT_USD6 = 3_000_000, 11_000_000  # three and eleven atomic units a token
@@ -205,6 +206,44 @@ def test_a_customer_that_hangs_up_pays_for_what_was_produced(stage: Stage) -> No
             return charged
 
     assert asyncio.run(story()) in (20 + 11, 20 + 2 * 11)  # one word or two, whatever came before it left
+
+
+def test_a_customer_that_never_reads_pays_for_what_was_produced(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It fills the buffers on its way, and after a while the gateway takes it for gone."""
+    monkeypatch.setattr(streaming, "STALL_SECONDS", 0.5)
+    stage.upstream.words = ["x" * 200_000] * 150
+
+    async def story() -> int:
+        http, _ = channel_client(stage)
+        async with http:
+            body = CHAT | {"stream": True}
+            await http.post(f"{stage.url}/v1/chat/completions", json=CHAT)
+            before = await settled(stage)
+            headers = await paid_header(stage, http, body)
+            content = json.dumps(body).encode()
+            reader, writer = await asyncio.open_connection(
+                "127.0.0.1", int(stage.url.rsplit(":", 1)[1]), limit=1_024
+            )
+            lines = [f"{name}: {value}" for name, value in headers.items()]
+            head = "\r\n".join(
+                [
+                    "POST /v1/chat/completions HTTP/1.1",
+                    "host: gateway",
+                    "content-type: application/json",
+                    f"content-length: {len(content)}",
+                    *lines,
+                ]
+            )
+            writer.write(head.encode() + b"\r\n\r\n" + content)
+            await reader.read(1)
+            charged = await settled(stage) - before
+            writer.close()
+            return charged
+
+    # Not nothing, and not the 150 pieces that it would have been.
+    assert 20 + 11 <= asyncio.run(story()) < 20 + 100 * 11
 
 
 def test_a_stream_that_breaks_off_costs_what_came(stage: Stage) -> None:

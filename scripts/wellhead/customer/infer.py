@@ -11,7 +11,8 @@ from x402.schemas import PaymentRequired, PaymentRequirements
 
 from wellhead.customer.clients import TIMEOUT_SECONDS
 from wellhead.customer.once import PaidOnce
-from wellhead.customer.purse import Payment, Purse
+from wellhead.customer.payment import Payment
+from wellhead.customer.purse import Purse
 from wellhead.customer.receipts import read_receipt
 from wellhead.customer.terms import read_terms, said
 from wellhead.customer.transports import ATTEMPTS

@@ -16,16 +16,15 @@ from typing import Any, NamedTuple
 from eth_account.signers.local import LocalAccount
 from eth_typing import Hash32
 from eth_utils.address import to_checksum_address
-from x402.http.utils import encode_payment_signature_header
 from x402.mechanisms.evm import EthAccountSigner
 from x402.mechanisms.evm.batch_settlement.client.eip3009 import (
     create_batch_settlement_eip3009_deposit_payload,
 )
 from x402.mechanisms.evm.batch_settlement.constants import BATCH_SETTLEMENT_ADDRESS
-from x402.mechanisms.evm.batch_settlement.types import ChannelConfig as WireConfig
-from x402.schemas import PaymentPayload, PaymentRequired, PaymentRequirements
+from x402.schemas import PaymentRequired, PaymentRequirements
 
 from wellhead.chain.contracts.batch_settlement import ChannelFigures
+from wellhead.customer.payment import Payment, payment_of, voucher_payload, wire_config
 from wellhead.customer.spending import SpendingLimit
 from wellhead.errors import Refused
 from wellhead.reference import channel
@@ -53,17 +52,6 @@ class Bounds(NamedTuple):
     @property
     def chain_id(self) -> int:
         return int(self.network.removeprefix("eip155:"))
-
-
-class Payment(NamedTuple):
-    """A signed payment for one call. Ends with `settled` or `unsettled`, once."""
-
-    header: str
-    payload: dict[str, Any]
-    requirements: PaymentRequirements
-    channel_id: bytes
-    ceiling_usd6: int
-    deposit_usd6: int
 
 
 @dataclass(slots=True)
@@ -189,10 +177,10 @@ class Purse:
         """A wish to have all that the channel has left: signed over what was charged, so that it buys nothing."""
         channel_id, tab = self._tab(offer)
         with self._lock:
-            payload = _voucher_payload(
+            payload = voucher_payload(
                 "refund", tab.config, channel_id, tab.charged, self._sign(channel_id, tab.charged)
             )
-            return _payment(offer, payload, channel_id, tab.charged, 0)
+            return payment_of(offer, payload, channel_id, tab.charged, 0)
 
     def given_back(self, payment: Payment) -> int:
         """The refund was made; how much the chain says came back."""
@@ -236,22 +224,20 @@ class Purse:
 
     def _voucher(self, offer: PaymentRequirements, channel_id: bytes, tab: Tab, amount: int) -> Payment:
         ceiling = tab.charged + tab.reserved + amount
-        payload = _voucher_payload(
-            "voucher", tab.config, channel_id, ceiling, self._sign(channel_id, ceiling)
-        )
+        payload = voucher_payload("voucher", tab.config, channel_id, ceiling, self._sign(channel_id, ceiling))
         payload["concurrent"] = True
         tab.reserved += amount
-        return _payment(offer, payload, channel_id, ceiling, 0)
+        return payment_of(offer, payload, channel_id, ceiling, 0)
 
     def _deposit(self, offer: PaymentRequirements, channel_id: bytes, tab: Tab, amount: int) -> Payment:
         deposit = self.bounds.usd6_per_deposit
         ceiling = tab.charged + tab.reserved + amount
         payload = create_batch_settlement_eip3009_deposit_payload(
-            EthAccountSigner(self._account), offer, _wire(tab.config), deposit, ceiling
+            EthAccountSigner(self._account), offer, wire_config(tab.config), deposit, ceiling
         ).to_dict()
         tab.reserved += amount
         tab.deposit_over = Future()
-        return _payment(offer, payload | {"concurrent": True}, channel_id, ceiling, deposit)
+        return payment_of(offer, payload | {"concurrent": True}, channel_id, ceiling, deposit)
 
     def _deposit_over(self, payment: Payment) -> None:
         with self._lock:
@@ -273,32 +259,6 @@ class Purse:
         # Our signatures are deterministic (RFC 6979): that it is ours is seen by signing again.
         ours = f"0x{self._sign(payment.channel_id, ceiling).hex()}"
         return ceiling if str(state.get("signature")).lower() == ours else figures.total_claimed
-
-
-def _payment(
-    offer: PaymentRequirements, payload: dict[str, Any], channel_id: bytes, ceiling: int, deposit: int
-) -> Payment:
-    header = encode_payment_signature_header(PaymentPayload(payload=payload, accepted=offer))
-    return Payment(header, payload, offer, channel_id, ceiling, deposit)
-
-
-def _voucher_payload(
-    kind: str, config: ChannelConfig, channel_id: bytes, ceiling: int, signature: bytes
-) -> dict[str, Any]:
-    return {
-        "type": kind,
-        "channelConfig": _wire(config).to_dict(),
-        "voucher": {
-            "channelId": f"0x{channel_id.hex()}",
-            "maxClaimableAmount": str(ceiling),
-            "signature": f"0x{signature.hex()}",
-        },
-    }
-
-
-def _wire(config: ChannelConfig) -> WireConfig:
-    fields = config._asdict()
-    return WireConfig(**fields | {"salt": f"0x{config.salt.hex()}"})
 
 
 def _amount(value: Any) -> int | None:

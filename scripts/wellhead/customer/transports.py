@@ -11,7 +11,8 @@ from x402.http import PAYMENT_REQUIRED_HEADER, PAYMENT_RESPONSE_HEADER, PAYMENT_
 from x402.schemas import PaymentRequired, PaymentRequirements
 
 from wellhead.customer.once import AsyncPaidOnce, PaidOnce
-from wellhead.customer.purse import Payment, Purse
+from wellhead.customer.payment import Payment
+from wellhead.customer.purse import Purse
 from wellhead.customer.receipts import ReceiptFilter, read_receipt
 from wellhead.customer.terms import read_terms
 

@@ -85,6 +85,7 @@ class Gateway:
 
     @asynccontextmanager
     async def _running(self, _: Starlette) -> AsyncIterator[None]:
+        await self._watch.try_look()  # until then nobody is served by channel
         watching = asyncio.create_task(self._watch.run())
         self._settler.start()
         try:

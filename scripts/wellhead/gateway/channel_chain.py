@@ -24,6 +24,7 @@ from x402.schemas import PaymentPayload, PaymentRequirements
 
 from wellhead.chain.contracts.batch_settlement import BatchSettlement, ChannelFigures
 from wellhead.gateway.channel_book import ChannelAccount
+from wellhead.gateway.channel_figures import read_figures
 from wellhead.gateway.channel_payment import ChannelPayment
 from wellhead.gateway.channel_watch import ChannelWatch
 from wellhead.gateway.facilitator import CHAIN_UNAVAILABLE, Facilitator
@@ -85,7 +86,8 @@ class ChannelChain:
     async def figures(self, channel_id: bytes) -> ChannelFigures:
         """The channel as the chain has it. Raises PaymentRefusedError when it does not answer."""
         try:
-            return await asyncio.to_thread(self._contract.figures, channel_id)
+            found = await asyncio.to_thread(read_figures, self._contract, [channel_id])
+            return found[channel_id]
         except (RequestException, Web3Exception):
             raise PaymentRefusedError(
                 CHAIN_UNAVAILABLE, "the chain does not answer the gateway. Nothing was charged", status=503

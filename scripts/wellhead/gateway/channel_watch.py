@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from eth_typing import ChecksumAddress
@@ -15,6 +16,7 @@ from web3.types import FilterParams
 
 from wellhead.chain.contracts.batch_settlement import BatchSettlement
 from wellhead.gateway.books import Books
+from wellhead.gateway.channel_figures import read_figures
 from wellhead.gateway.ledger import UnknownChannelError
 
 POLL_SECONDS = 1.0
@@ -64,13 +66,17 @@ class ChannelWatch:
         return not self._has_looked or waited_seconds > self._blind_after_seconds
 
     async def run(self) -> None:
-        """Look until cancelled. A chain that does not answer is asked again."""
+        """Look again and again until cancelled. A chain that does not answer is asked again."""
         while True:
-            try:
-                await self.look()
-            except (RequestException, Web3Exception) as error:
-                _log.warning("the chain cannot be followed: %s", type(error).__name__)
             await asyncio.sleep(POLL_SECONDS)
+            await self.try_look()
+
+    async def try_look(self) -> None:
+        """Look once; without an answer the next look has more to do."""
+        try:
+            await self.look()
+        except (RequestException, Web3Exception) as error:
+            _log.warning("the chain cannot be followed: %s", type(error).__name__)
 
     async def look(self) -> None:
         """Tell the books of every followed channel that changed since the last look. Raises what web3 raises."""
@@ -79,19 +85,21 @@ class ChannelWatch:
             # Whoever asked for its money back while nobody looked is found here.
             changed = frozenset(waiting.channel_id for waiting in await self._books.claimable())
             self._followed |= changed
-        for channel_id in changed & self._followed:
-            await self._refresh(channel_id)
+        await self._refresh(sorted(changed & self._followed))
         self._has_looked, self._looked_at = True, time.monotonic()
 
-    async def _refresh(self, channel_id: bytes) -> None:
-        try:
-            account = await self._books.account(channel_id)
-        except UnknownChannelError:
-            return  # nobody has paid by it yet; whoever does has it read
-        figures = await asyncio.to_thread(self._contract.figures, channel_id)
-        await self._books.seen(channel_id, account.config, figures)
-        if figures.withdraw_requested_at and not account.withdraw_requested_at:
-            _log.info("withdrawal requested", extra={"channel": f"0x{channel_id.hex()}"})
+    async def _refresh(self, channel_ids: Sequence[bytes]) -> None:
+        if not channel_ids:
+            return
+        found = await asyncio.to_thread(read_figures, self._contract, channel_ids)
+        for channel_id, figures in found.items():
+            try:
+                account = await self._books.account(channel_id)
+            except UnknownChannelError:
+                continue  # nobody has paid by it yet; whoever does has it read
+            await self._books.seen(channel_id, account.config, figures)
+            if figures.withdraw_requested_at and not account.withdraw_requested_at:
+                _log.info("withdrawal requested", extra={"channel": f"0x{channel_id.hex()}"})
 
     def _changed(self) -> frozenset[bytes]:
         latest = self._w3.eth.get_block("latest")

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import Any
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
 
 from eth_account.signers.local import LocalAccount
 from requests.exceptions import RequestException
@@ -60,6 +62,8 @@ UNREADABLE = "unreadable_payment: it does not hold what an EIP-3009 authorizatio
 # x402 says that a transfer would fail, with or without Multicall3's help to say why; the token says it in words.
 _WOULD_FAIL = frozenset({ERR_TRANSACTION_SIMULATION_FAILED, ERR_INSUFFICIENT_BALANCE, ERR_NONCE_ALREADY_USED})
 
+THREADS = 32
+T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
 
@@ -79,6 +83,8 @@ class Facilitator:
         signer = RenewedSigner(
             lambda: FacilitatorWeb3Signer(key, config.rpc_url, config.settle_timeout_seconds)
         )
+        # Settlements wait for blocks: they have threads of their own, so that nothing else waits for them.
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="facilitator")
         self._inner = x402FacilitatorSync()
         self._inner.register([config.network], ExactEvmScheme(signer))
         self._inner.register([config.network], BatchSettlementEvmFacilitator(signer))
@@ -87,11 +93,14 @@ class Facilitator:
 
     async def verify(self, payload: PaymentPayload, requirements: PaymentRequirements) -> VerifyResponse:
         """Whether `payload` would pay `requirements` now. Sends nothing, raises nothing."""
-        return await asyncio.to_thread(self._verify, payload, requirements)
+        return await self._in_thread(self._verify, payload, requirements)
 
     async def settle(self, payload: PaymentPayload, requirements: PaymentRequirements) -> SettleResponse:
         """Carry the payment out and wait until it is mined. Raises nothing."""
-        return await asyncio.to_thread(self._settle, payload, requirements)
+        return await self._in_thread(self._settle, payload, requirements)
+
+    async def _in_thread(self, call: Callable[..., T], *arguments: Any) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, call, *arguments)
 
     def signed_by_contract(self, payment: ChannelPayment) -> bool:
         """Whether a payer that is a contract acknowledges its voucher by ERC-1271."""
