@@ -222,7 +222,7 @@ def test_a_customer_that_never_reads_pays_for_what_was_produced(
             await http.post(f"{stage.url}/v1/chat/completions", json=CHAT)
             before = await settled(stage)
             headers = await paid_header(stage, http, body)
-            content = json.dumps(body).encode()
+            content = json.dumps(body, separators=(",", ":")).encode()
             reader, writer = await asyncio.open_connection(
                 "127.0.0.1", int(stage.url.rsplit(":", 1)[1]), limit=1_024
             )
@@ -237,7 +237,7 @@ def test_a_customer_that_never_reads_pays_for_what_was_produced(
                 ]
             )
             writer.write(head.encode() + b"\r\n\r\n" + content)
-            await reader.read(1)
+            assert (await reader.read(12)) == b"HTTP/1.1 200"
             charged = await settled(stage) - before
             writer.close()
             return charged
