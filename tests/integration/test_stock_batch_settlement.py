@@ -28,9 +28,9 @@ from x402.mechanisms.evm.batch_settlement.server import (
     BatchSettlementEvmSchemeServerConfig,
     ChannelManagerConfig,
 )
-from x402.schemas import AssetAmount, PaymentPayload, PaymentRequirements, SettleResponse, VerifyResponse
-from x402.schemas.responses import SupportedResponse
+from x402.schemas import AssetAmount
 
+from wellhead.bench.gateway_sides import InProcess
 from wellhead.chain import keys, local
 from wellhead.chain.contracts.batch_settlement import BatchSettlement
 from wellhead.deploy.canonical import SETTLEMENT, ensure_canonical
@@ -38,22 +38,6 @@ from wellhead.deploy.canonical import SETTLEMENT, ensure_canonical
 PRICE_USD6 = 1_000
 CHARGE_USD6 = 700
 NETWORK = f"eip155:{local.CHAIN_ID}"
-
-
-class InProcess:
-    """x402's facilitator client without a network between; its code blocks on the chain, so it runs in threads."""
-
-    def __init__(self, inner: x402FacilitatorSync) -> None:
-        self._inner = inner
-
-    def get_supported(self) -> SupportedResponse:
-        return self._inner.get_supported()
-
-    async def verify(self, payload: PaymentPayload, requirements: PaymentRequirements) -> VerifyResponse:
-        return await asyncio.to_thread(self._inner.verify, payload, requirements)
-
-    async def settle(self, payload: PaymentPayload, requirements: PaymentRequirements) -> SettleResponse:
-        return await asyncio.to_thread(self._inner.settle, payload, requirements)
 
 
 class StockStage(NamedTuple):
