@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
+import httpx
 import openai
 import pytest
 from fastapi import FastAPI, Request, Response
@@ -32,6 +33,7 @@ from wellhead.customer.infer import Customer
 from wellhead.customer.once import PaidButUnanswered
 from wellhead.customer.purse import Purse
 from wellhead.errors import Refused
+from wellhead.gateway.prices import ANY_MODEL, ModelPrice
 
 PATIENCE_SECONDS = 1.0
 
@@ -312,6 +314,63 @@ def test_calls_at_once_on_one_channel_and_through_several_deposits(stage: Stage)
     assert asyncio.run(story()) == [200] * 40
     assert charged(stage) == 40 * PRICE_USD6
     assert 4 <= stage.usd.payments() <= 8
+
+
+def test_a_call_that_is_given_up_leaves_others_to_wait_for_the_deposit(stage: Stage) -> None:
+    async def story() -> list[int]:
+        own, asked, waiting = purse(stage), 0, asyncio.Event()
+        loop, inner = asyncio.get_running_loop(), own.try_pay
+
+        def try_pay(offer: Any) -> Any:
+            nonlocal asked
+            asked += 1
+            found = inner(offer)
+            if asked == 3:
+                loop.call_soon_threadsafe(waiting.set)
+            return found
+
+        own.try_pay = try_pay  # type: ignore[method-assign]
+        release = stage.upstream.hold()
+        async with paying_client(own) as http:
+            request = {"model": MODEL, "input": "x"}
+
+            def call() -> asyncio.Task[httpx.Response]:
+                return asyncio.create_task(http.post(f"{stage.url}/v1/embeddings", json=request))
+
+            calls = [call()]
+            await asyncio.to_thread(stage.upstream.arrived.wait)  # it brings the deposit
+            calls += [call(), call()]
+            await waiting.wait()
+            calls[1].cancel()
+            await asyncio.wait([calls[1]])
+            release.set()
+            return [(await call).status_code for call in (calls[0], calls[2])]
+
+    assert asyncio.run(story()) == [200, 200]
+    assert charged(stage) == 2 * PRICE_USD6
+
+
+def test_a_dearer_call_than_the_last_is_paid_as_what_it_is(open_stage: OpenStage) -> None:
+    """Though what was signed before, for a call that came cheaper, would cover it."""
+    per_token = ModelPrice(
+        id=ANY_MODEL, usd6_per_million_input_tokens=10**8, usd6_per_million_output_tokens=10**8
+    )
+
+    async def story(stage: Stage) -> list[int]:
+        own = purse(stage, 10**6, usd6_per_deposit=5 * 10**6)
+        async with paying_client(own) as one, paying_client(own) as other:
+            said = [{"role": "user", "content": "x"}]
+            answers = [
+                await one.post(f"{stage.url}/v1/chat/completions", json={"model": MODEL, "messages": said})
+            ]
+            for inputs in (1, 50):
+                wanted = {"model": MODEL, "input": ["x"] * inputs}
+                answers.append(await other.post(f"{stage.url}/v1/embeddings", json=wanted))
+        return [answer.status_code for answer in answers]
+
+    with open_stage(models=[per_token]) as stage:
+        assert asyncio.run(story(stage)) == [200] * 3
+        assert charged(stage) == 100 * (12 + 3 * 1 + 3 * 50)
 
 
 def test_a_streamed_chat_through_openais_clients(stage: Stage) -> None:

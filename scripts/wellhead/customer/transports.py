@@ -118,7 +118,7 @@ class AsyncPayingTransport(httpx.AsyncBaseTransport):
             payment = await asyncio.to_thread(self._purse.try_pay, offer)
             if isinstance(payment, Payment):
                 return payment
-            await asyncio.wrap_future(payment)
+            await asyncio.shield(asyncio.wrap_future(payment))  # others wait for it too
 
     async def aclose(self) -> None:
         await self._inner.aclose()

@@ -47,6 +47,13 @@ class ChannelDesk:
         """A sale of a call that costs at most `ceiling`. Raises PaymentRefusedError."""
         channel_id = await self._check(payment)
         account = await self._account(channel_id, payment)
+        if payment.concurrent and payment.accepted_amount < ceiling:
+            # What it signed before may cover more, and was not meant for this.
+            raise PaymentRefusedError(
+                ERR_CUMULATIVE_AMOUNT_MISMATCH,
+                f"the payment is for a call at up to {payment.accepted_amount}, this one may cost {ceiling}",
+                channel=KnownChannel(channel_id, account),
+            )
         moved = None
         if payment.kind is Kind.DEPOSIT:
             self._would_admit(channel_id, account, payment, ceiling)

@@ -40,6 +40,8 @@ class ChannelPayment(NamedTuple):
 
     kind: Kind
     network: str
+    # What the payer side takes the call to cost at most.
+    accepted_amount: int
     config: ChannelConfig
     claimed_channel_id: bytes
     max_claimable_amount: int
@@ -94,6 +96,7 @@ def read(document: dict[str, Any]) -> ChannelPayment:
     return ChannelPayment(
         kind=kind,
         network=_text(accepted, "network"),
+        accepted_amount=_amount(accepted, "amount"),
         config=_config(_object(payload, "channelConfig")),
         claimed_channel_id=_bytes(voucher, "channelId", 32),
         max_claimable_amount=_amount(voucher, "maxClaimableAmount"),
