@@ -23,6 +23,7 @@ class StandInUpstream:
 
     def __init__(self) -> None:
         self.requests: list[dict[str, Any]] = []
+        self.answered: list[dict[str, Any]] = []  # those of them that got a whole answer
         self.headers: list[dict[str, str]] = []
         self.status = 200
         self.instead: Response | None = None  # answers this in place of embeddings
@@ -58,6 +59,7 @@ class StandInUpstream:
         if self.status != 200:
             error = {"message": "arranged by the test", "type": "arranged", "param": None, "code": None}
             return JSONResponse({"error": error}, status_code=self.status)
+        self.answered.append(wanted)
         return Response(json.dumps(embeddings(wanted)), media_type="application/json")
 
     def _chat(self, request: Request, wanted: dict[str, Any] = Body()) -> Response:  # noqa: B008
@@ -71,6 +73,7 @@ class StandInUpstream:
             return StreamingResponse(self._stream(wanted), media_type="text/event-stream")
         message = {"role": "assistant", "content": "".join(self.words)}
         choice = {"index": 0, "message": message, "text": message["content"], "finish_reason": "stop"}
+        self.answered.append(wanted)
         return JSONResponse(chunk(wanted, [choice], self.usage))
 
     async def _stream(self, wanted: dict[str, Any]) -> AsyncIterator[str]:
@@ -84,6 +87,7 @@ class StandInUpstream:
                 yield f"data: {json.dumps(chunk(wanted, [delta], None))}\n\n"
             if (wanted.get("stream_options") or {}).get("include_usage") and self.usage is not None:
                 yield f"data: {json.dumps(chunk(wanted, [], self.usage))}\n\n"
+            self.answered.append(wanted)
             yield "data: [DONE]\n\n"
         except (asyncio.CancelledError, GeneratorExit):
             self.left.set()

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import random
-import signal
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -201,35 +198,3 @@ def test_workers_never_charge_on_the_same_ceiling(tmp_path: Path) -> None:
     first.close()
     assert account.charged == sum(served) <= account.signed_ceiling
     assert account.reserved == 0
-
-
-CHARGER = """
-import sys
-sys.path.insert(0, {tests!r})
-from test_gateway_ledger import Ledger, fund, serve
-ledger = Ledger({url!r})
-ledger.drop_admissions()
-fund(ledger, balance=10**12)
-while True:
-    serve(ledger)
-    print(ledger.account(b"\\x01" * 32).charged, flush=True)
-"""
-
-
-def test_sigkill_loses_nothing_that_was_charged(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path / 'ledger.db'}"
-    code = CHARGER.format(tests=str(Path(__file__).parent), url=url)
-    for lines in (1, 7, 20):
-        charger = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
-        assert charger.stdout is not None
-        told = 0
-        for _ in range(lines):
-            told = int(charger.stdout.readline())
-        charger.send_signal(signal.SIGKILL)
-        charger.wait()
-        told = max([told, *(int(line) for line in charger.stdout.read().split("\n") if line.endswith("00"))])
-        charger.stdout.close()
-        reopened = Ledger(url)
-        charged = reopened.account(CHANNEL).charged
-        reopened.close()
-        assert told <= charged <= told + PRICE
