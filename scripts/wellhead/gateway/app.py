@@ -70,6 +70,9 @@ class Counter:
             )
         except RequestError as error:
             response = refusal(error)
+        except Exception:
+            _log.exception("a call failed in the gateway")
+            response = refusal(FAILED)
         if response is not None:
             await response(scope, receive, send)
 
@@ -171,9 +174,14 @@ class Counter:
 
 
 def create_app(
-    counter: Counter, offer: dict[str, Any], meters: Meters, status: Status, lifespan: Lifespan
+    counter: Counter,
+    offer: dict[str, Any],
+    meters: Meters,
+    status: Status,
+    is_healthy: Callable[[], bool],
+    lifespan: Lifespan,
 ) -> ASGIApp:
-    """The gateway's routes. `offer` is what it sells, `status` how it stands now."""
+    """The gateway's routes. `offer` is what it sells, `status` how it stands now, `is_healthy` whether it can sell."""
 
     async def show_offer(_: Request) -> Response:
         return JSONResponse(offer)
@@ -182,10 +190,11 @@ def create_app(
         return JSONResponse(await status())
 
     async def healthz(_: Request) -> Response:
-        now = await status()
-        return JSONResponse({"status": now["status"]}, 200 if now["status"] == "ok" else 503)
+        healthy = is_healthy()
+        return JSONResponse({"status": "ok" if healthy else "chain lost"}, 200 if healthy else 503)
 
     async def metrics(_: Request) -> Response:
+        await status()  # brings the gauges up to date
         return Response(meters.text(), media_type="text/plain; version=0.0.4")
 
     async def unknown(request: Request, error: Exception) -> Response:

@@ -63,7 +63,9 @@ class Gateway:
         self.meters = Meters()
         counter = Counter(self.terms, till, self._upstreams, self.meters)
         offer = offer_page(self.terms)
-        self.app: ASGIApp = create_app(counter, offer, self.meters, self.status, self._running)
+        self.app: ASGIApp = create_app(
+            counter, offer, self.meters, self.status, lambda: not self._watch.is_blind(), self._running
+        )
 
     async def status(self) -> dict[str, Any]:
         """How the gateway stands now. Amounts are atomic units."""
