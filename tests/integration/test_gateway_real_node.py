@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 import time
 from collections.abc import Iterator
 
 import httpx
 import pytest
-from gateway_stage import PRICE_USD6, OpenStage
+from gateway_stage import PRICE_USD6, OpenStage, purse
 
 from wellhead.chain.local import free_port
-from wellhead.customer.clients import openai_client, paying_client_sync
+from wellhead.customer.clients import openai_client
 from wellhead.customer.infer import Customer
 from wellhead.processes import ManagedProcess
 
@@ -46,18 +47,18 @@ def wait_until_up(url: str, process: ManagedProcess) -> None:
 def test_similar_texts_are_closer_and_every_call_is_paid(open_stage: OpenStage, node_url: str) -> None:
     texts = ["Oil is metered by the barrel.", "Crude is sold in barrels.", "The cat sleeps on the sofa."]
     with open_stage(upstreams=[node_url]) as stage:
-        config = stage.config
-        account = (stage.customer, config.rpc_url, config.asset, PRICE_USD6)
-        with Customer(stage.url, *account) as customer:
+        own = purse(stage)
+        with Customer(stage.url, own) as customer:
             (model,) = customer.models()
             call = customer.infer(model, texts)
         oil, crude, cat = (item["embedding"] for item in call.answer.body["data"])
         assert dot(oil, crude) > dot(oil, cat)
         assert dot(oil, oil) == pytest.approx(1, abs=1e-4)
-        with paying_client_sync(*account) as http, openai_client(stage.url, http) as client:
+        with openai_client(stage.url, own) as client:
             answer = client.embeddings.create(model=model, input=texts[0])
         assert answer.data[0].embedding == pytest.approx(oil, abs=1e-5)
-        assert stage.earned_usd6 == 2 * PRICE_USD6
+        (waiting,) = asyncio.run(stage.gateway.books.claimable())
+        assert waiting.account.charged == 2 * PRICE_USD6
 
 
 def dot(left: list[float], right: list[float]) -> float:

@@ -7,6 +7,7 @@ import pytest
 from eth_account import Account
 
 from wellhead.chain import keys
+from wellhead.chain.local import ACCOUNTS
 from wellhead.errors import Misused, Refused
 
 
@@ -68,7 +69,7 @@ def test_a_file_that_is_no_keystore_is_refused(tmp_path: Path) -> None:
 
 def test_roles_are_the_local_chains_accounts_in_order() -> None:
     assert keys.local_account("owner").address == "0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266"
-    assert len(set(keys.LOCAL_ROLES)) == 20
+    assert len(set(keys.LOCAL_ROLES)) == ACCOUNTS
 
 
 @pytest.mark.parametrize(
