@@ -96,7 +96,7 @@ class Gateway:
             watching.cancel()
             await asyncio.to_thread(self._settler.stop)
             await self._upstreams.close()
-            await asyncio.to_thread(self._ledger.close)
+            await self.books.close()
 
 
 def open_settler(

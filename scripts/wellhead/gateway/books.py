@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from concurrent.futures import Future
-from typing import Protocol
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+from typing import ParamSpec, Protocol, TypeVar
 
 from wellhead.chain.contracts.batch_settlement import ChannelFigures
 from wellhead.gateway.channel_book import ChannelAccount
+from wellhead.gateway.database import CONNECTIONS
 from wellhead.gateway.ledger import Admission, Claimable, Ledger
 from wellhead.gateway.sole_ledger import SoleLedger
 from wellhead.reference.channel import ChannelConfig
+
+P = ParamSpec("P")
+Answer = TypeVar("Answer")
 
 
 class Books(Protocol):
@@ -38,6 +44,9 @@ class Books(Protocol):
 
     async def claimable(self) -> list[Claimable]:
         """Every channel with something to claim."""
+
+    async def close(self) -> None:
+        """Nobody uses them any more; the ledger is closed with them."""
 
 
 class SoleBooks:
@@ -77,6 +86,9 @@ class SoleBooks:
     async def claimable(self) -> list[Claimable]:
         return await asyncio.to_thread(self._ledger.claimable)
 
+    async def close(self) -> None:
+        await asyncio.to_thread(self._ledger.close)
+
 
 class SharedBooks:
     """Books in a database that several gateways share: every step is a transaction, in a thread."""
@@ -84,33 +96,44 @@ class SharedBooks:
     def __init__(self, ledger: Ledger, call_seconds: float) -> None:
         """A call is over, one way or the other, within `call_seconds`."""
         self._ledger, self._call_seconds = ledger, call_seconds
+        # As many as there are connections: nobody waits for one, nor for threads that wait for the chain.
+        self._threads = ThreadPoolExecutor(CONNECTIONS, thread_name_prefix="ledger")
 
     async def account(self, channel_id: bytes) -> ChannelAccount:
-        return await asyncio.to_thread(self._ledger.account, channel_id)
+        return await self._in_thread(self._ledger.account, channel_id)
 
     async def admit(
         self, channel_id: bytes, ceiling: int, signature: bytes, price: int, *, concurrent: bool
     ) -> Admission:
-        return await asyncio.to_thread(
+        return await self._in_thread(
             self._ledger.admit,
             *(channel_id, ceiling, signature, price, self._call_seconds),
             concurrent=concurrent,
         )
 
     async def hold(self, channel_id: bytes, ceiling: int) -> Admission:
-        return await asyncio.to_thread(self._ledger.hold, channel_id, ceiling, self._call_seconds)
+        return await self._in_thread(self._ledger.hold, channel_id, ceiling, self._call_seconds)
 
     async def charge(self, admitted: Admission, cost: int) -> ChannelAccount:
-        return await asyncio.to_thread(self._ledger.charge, admitted, cost)
+        return await self._in_thread(self._ledger.charge, admitted, cost)
 
     async def release(self, admitted: Admission) -> None:
-        await asyncio.to_thread(self._ledger.release, admitted)
+        await self._in_thread(self._ledger.release, admitted)
 
     async def seen(self, channel_id: bytes, config: ChannelConfig, figures: ChannelFigures) -> ChannelAccount:
-        return await asyncio.to_thread(self._ledger.seen, channel_id, config, **figures._asdict())
+        return await self._in_thread(self._ledger.seen, channel_id, config, **figures._asdict())
 
     async def claimable(self) -> list[Claimable]:
-        return await asyncio.to_thread(self._ledger.claimable)
+        return await self._in_thread(self._ledger.claimable)
+
+    async def close(self) -> None:
+        self._threads.shutdown(wait=False)
+        await asyncio.to_thread(self._ledger.close)
+
+    async def _in_thread(self, step: Callable[P, Answer], *arguments: P.args, **options: P.kwargs) -> Answer:
+        return await asyncio.get_running_loop().run_in_executor(
+            self._threads, partial(step, *arguments, **options)
+        )
 
 
 async def _shielded(written: Future[None]) -> None:

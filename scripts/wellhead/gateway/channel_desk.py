@@ -64,8 +64,8 @@ class ChannelDesk:
                 *(channel_id, payment.max_claimable_amount, payment.signature, ceiling),
                 concurrent=payment.concurrent,
             )
-        except AdmissionError as error:
-            raise _refused(error, channel_id, account) from None
+        except AdmissionError as error:  # perhaps by what another gateway has charged meanwhile
+            raise _refused(error, channel_id, await self._books.account(channel_id)) from None
         return ChannelSale(self._books, payment, admitted, self._terms.config.network, moved)
 
     async def refund(self, payment: ChannelPayment) -> Receipt:

@@ -27,7 +27,7 @@ from sqlalchemy import (
 )
 
 from wellhead.gateway.claim_fees import Fees
-from wellhead.gateway.database import Amount, reading
+from wellhead.gateway.database import Amount, make_tables, reading
 from wellhead.gateway.settler_lease import SettlerLease
 
 OPEN, FINAL, REVERTED, DROPPED = "open", "final", "reverted", "dropped"
@@ -116,7 +116,7 @@ class ClaimJournal:
         """Tables are made where they are missing. Whatever is signed is written under `lease`."""
         self._engine, self._clock, self._lease = engine, clock, lease
         self._chain_id, self._sender = chain_id, sender
-        _metadata.create_all(engine)
+        make_tables(engine, _metadata)
 
     # Writing ----------------------------------------------------------------------------------------
 

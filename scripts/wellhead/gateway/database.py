@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Connection, Engine, String, create_engine, event
+from sqlalchemy import Connection, Engine, MetaData, String, create_engine, event, text
+from sqlalchemy.engine import make_url
 from sqlalchemy.types import TypeDecorator
 
 from wellhead.reference.channel import MAX_AMOUNT
 
 LOCK_TIMEOUT_SECONDS = 10
+# So many of one process may talk to PostgreSQL at once, and a few more that do so now and then.
+CONNECTIONS, SPARE_CONNECTIONS = 16, 8
 _READING = "reading"
+_MAKING_TABLES = 0x57454C4C  # what gateways that start at once agree to lock
 
 
 class Amount(TypeDecorator[int]):
@@ -28,15 +32,48 @@ class Amount(TypeDecorator[int]):
 
 def open_database(url: str) -> Engine:
     """Connections to the database at `url`, as SQLAlchemy writes it."""
+    if make_url(url).get_backend_name() == "postgresql":
+        return _open_postgresql(url)
     engine = create_engine(url)
     if engine.dialect.name == "sqlite":
         _tune_sqlite(engine)
     return engine
 
 
+def make_tables(engine: Engine, tables: MetaData) -> None:
+    """Those of `tables` that are missing."""
+    with engine.begin() as connection:
+        if engine.dialect.name == "postgresql":
+            connection.execute(text(f"SELECT pg_advisory_xact_lock({_MAKING_TABLES})"))
+        tables.create_all(connection)
+
+
 def reading(engine: Engine) -> Connection:
     """A connection that only reads: on SQLite it waits for nobody who writes."""
     return engine.connect().execution_options(**{_READING: True})
+
+
+def _open_postgresql(url: str) -> Engine:
+    """A commit on disk before it counts, and nobody who holds up the others: not by a lock that it waits for, nor by
+    one that it keeps when its machine is gone."""
+    engine = create_engine(
+        url,
+        isolation_level="READ COMMITTED",  # what waited for a row reads it as it is then
+        pool_size=CONNECTIONS,
+        max_overflow=SPARE_CONNECTIONS,
+        pool_pre_ping=True,  # a server that was started anew costs no call
+    )
+
+    @event.listens_for(engine, "connect")
+    def configure(connection: Any, _record: Any) -> None:
+        milliseconds = LOCK_TIMEOUT_SECONDS * 1000
+        with connection.cursor() as cursor:
+            cursor.execute("SET synchronous_commit = on")
+            cursor.execute(f"SET lock_timeout = {milliseconds}")
+            cursor.execute(f"SET idle_in_transaction_session_timeout = {milliseconds}")
+        connection.commit()
+
+    return engine
 
 
 def _tune_sqlite(engine: Engine) -> None:

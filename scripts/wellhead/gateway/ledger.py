@@ -9,75 +9,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
 from uuid import uuid4
 
-from sqlalchemy import (
-    Column,
-    Connection,
-    Float,
-    Integer,
-    LargeBinary,
-    MetaData,
-    Row,
-    String,
-    Table,
-    bindparam,
-    delete,
-    insert,
-    select,
-    update,
-)
+from sqlalchemy import Connection, Row, delete, insert, select, update
+from sqlalchemy.exc import IntegrityError
 
+from wellhead.gateway import ledger_tables as tables
 from wellhead.gateway.channel_book import ChannelAccount
-from wellhead.gateway.database import Amount, open_database, reading
+from wellhead.gateway.database import make_tables, open_database, reading
 from wellhead.reference.channel import ChannelConfig
-
-_metadata = MetaData()
-
-_channels = Table(
-    "channels",
-    _metadata,
-    Column("channel_id", LargeBinary(32), primary_key=True),
-    Column("payer", String(42), nullable=False),
-    Column("payer_authorizer", String(42), nullable=False),
-    Column("receiver", String(42), nullable=False),
-    Column("receiver_authorizer", String(42), nullable=False),
-    Column("token", String(42), nullable=False),
-    Column("withdraw_delay", Integer, nullable=False),
-    Column("salt", LargeBinary(32), nullable=False),
-    Column("charged", Amount, nullable=False),
-    Column("signed_ceiling", Amount, nullable=False),
-    Column("signature", LargeBinary(65), nullable=False),
-    Column("balance", Amount, nullable=False),
-    Column("total_claimed", Amount, nullable=False),
-    Column("refund_nonce", Amount, nullable=False),
-    Column("withdraw_requested_at", Integer, nullable=False),
-    # When the oldest charge that is not claimed yet was made, by this machine's clock; null if none is.
-    Column("unclaimed_since", Float),
-)
-
-_admissions = Table(
-    "admissions",
-    _metadata,
-    Column("admission_id", String(32), primary_key=True),
-    Column("channel_id", LargeBinary(32), nullable=False, index=True),
-    Column("price", Amount, nullable=False),
-    Column("expires_at", Float, nullable=False),
-)
-
-_BOOKS = (
-    *("charged", "signed_ceiling", "signature"),
-    *("balance", "total_claimed", "refund_nonce", "withdraw_requested_at"),
-)
-
-_STORE = (
-    update(_channels)
-    .where(_channels.c.channel_id == bindparam("stored_channel"))
-    .values({name: bindparam(name) for name in _BOOKS})
-)
-_STORE_SINCE = _STORE.values(unclaimed_since=bindparam("unclaimed_since"))
 
 
 class Admission(NamedTuple):
@@ -115,7 +57,7 @@ class Ledger:
         """`url` as SQLAlchemy writes it. Tables are made where they are missing."""
         self._engine = open_database(url)
         self._clock = clock
-        _metadata.create_all(self._engine)
+        make_tables(self._engine, tables.metadata)
 
     def close(self) -> None:
         """Drop the connections."""
@@ -143,7 +85,7 @@ class Ledger:
                 self._write(connection, channel_id, account, after)
             admitted = Admission(uuid4().hex, channel_id, price)
             expires_at = self._clock() + seconds
-            connection.execute(insert(_admissions).values(**admitted._asdict(), expires_at=expires_at))
+            connection.execute(insert(tables.admissions).values(**admitted._asdict(), expires_at=expires_at))
         return admitted
 
     def hold(self, channel_id: bytes, ceiling: int, seconds: float) -> Admission:
@@ -151,7 +93,7 @@ class Ledger:
         with self._locked(channel_id) as (connection, account):
             held = Admission(uuid4().hex, channel_id, account.hold(ceiling).reserved)
             expires_at = self._clock() + seconds
-            connection.execute(insert(_admissions).values(**held._asdict(), expires_at=expires_at))
+            connection.execute(insert(tables.admissions).values(**held._asdict(), expires_at=expires_at))
         return held
 
     def charge(self, admitted: Admission, cost: int) -> ChannelAccount:
@@ -173,7 +115,7 @@ class Ledger:
     def drop_admissions(self) -> None:
         """Of a gateway that is alone on its ledger, as it starts: what it had reserved when it stopped is free."""
         with self._engine.begin() as connection:
-            connection.execute(delete(_admissions))
+            connection.execute(delete(tables.admissions))
 
     # The chain --------------------------------------------------------------------------------------
 
@@ -189,9 +131,9 @@ class Ledger:
     ) -> ChannelAccount:
         """Take over the chain's figures of a channel, new or known; the channel with them."""
         fresh = ChannelAccount(config)
-        with self._engine.begin() as connection:
+        with suppress(IntegrityError), self._engine.begin() as connection:  # another worker may be first
             if connection.execute(_row(channel_id)).first() is None:
-                connection.execute(insert(_channels), [_values(Change(channel_id, None, fresh), None)])
+                connection.execute(insert(tables.channels), [_values(Change(channel_id, None, fresh), None)])
         with self._locked(channel_id) as (connection, account):
             known = account.seen(
                 balance=balance,
@@ -204,9 +146,9 @@ class Ledger:
 
     def forget(self, channel_id: bytes) -> None:
         """Drop a channel that was refunded in full."""
-        with self._engine.begin() as connection:
-            connection.execute(delete(_admissions).where(_admissions.c.channel_id == channel_id))
-            connection.execute(delete(_channels).where(_channels.c.channel_id == channel_id))
+        with self._engine.begin() as connection:  # the channel first, as every other step locks it
+            connection.execute(delete(tables.channels).where(tables.channels.c.channel_id == channel_id))
+            connection.execute(delete(tables.admissions).where(tables.admissions.c.channel_id == channel_id))
 
     # Whole books ------------------------------------------------------------------------------------
 
@@ -222,7 +164,11 @@ class Ledger:
                 since = _since(change.before, change.after, now)
                 (waiting if since == {} else counted).append(_row_of(change) | since)
         with self._engine.begin() as connection:
-            for statement, rows in ((insert(_channels), fresh), (_STORE, waiting), (_STORE_SINCE, counted)):
+            for statement, rows in (
+                (insert(tables.channels), fresh),
+                (tables.STORE, waiting),
+                (tables.STORE_SINCE, counted),
+            ):
                 if rows:
                     connection.execute(statement, rows)
 
@@ -235,9 +181,9 @@ class Ledger:
 
     def claimable(self) -> list[Claimable]:
         """Every channel with something to claim, the longest waiting first."""
-        waiting = select(_channels).where(_channels.c.unclaimed_since.is_not(None))
+        waiting = select(tables.channels).where(tables.channels.c.unclaimed_since.is_not(None))
         with reading(self._engine) as connection:
-            rows = connection.execute(waiting.order_by(_channels.c.unclaimed_since)).all()
+            rows = connection.execute(waiting.order_by(tables.channels.c.unclaimed_since)).all()
         return [Claimable(row.channel_id, _account(row, 0), row.unclaimed_since) for row in rows]
 
     # Inside -----------------------------------------------------------------------------------------
@@ -252,13 +198,13 @@ class Ledger:
         row = connection.execute(query).first()
         if row is None:
             raise UnknownChannelError(channel_id.hex())
-        live = select(_admissions.c.price).where(
-            _admissions.c.channel_id == channel_id, _admissions.c.expires_at > self._clock()
+        live = select(tables.admissions.c.price).where(
+            tables.admissions.c.channel_id == channel_id, tables.admissions.c.expires_at > self._clock()
         )
         return _account(row, sum(connection.execute(live).scalars()))
 
     def _end(self, connection: Connection, admitted: Admission) -> None:
-        still_live = _ended(admitted).where(_admissions.c.expires_at > self._clock())
+        still_live = _ended(admitted).where(tables.admissions.c.expires_at > self._clock())
         if connection.execute(still_live).rowcount != 1:
             raise UnknownChannelError(
                 f"admission {admitted.admission_id} was charged, released or has expired"
@@ -267,17 +213,19 @@ class Ledger:
     def _write(
         self, connection: Connection, channel_id: bytes, before: ChannelAccount, after: ChannelAccount
     ) -> None:
-        values = {name: getattr(after, name) for name in _BOOKS} | _since(before, after, self._clock())
-        connection.execute(update(_channels).where(_channels.c.channel_id == channel_id).values(**values))
+        values = {name: getattr(after, name) for name in tables.BOOKS} | _since(before, after, self._clock())
+        connection.execute(
+            update(tables.channels).where(tables.channels.c.channel_id == channel_id).values(**values)
+        )
 
 
 def _row(channel_id: bytes) -> Any:
-    return select(_channels).where(_channels.c.channel_id == channel_id)
+    return select(tables.channels).where(tables.channels.c.channel_id == channel_id)
 
 
 def _values(change: Change, now: float | None) -> dict[str, Any]:
     """The whole row of a channel that is new."""
-    books = {name: getattr(change.after, name) for name in _BOOKS}
+    books = {name: getattr(change.after, name) for name in tables.BOOKS}
     since = now if change.after.unclaimed else None
     return {
         **change.after.config._asdict(),
@@ -288,8 +236,8 @@ def _values(change: Change, now: float | None) -> dict[str, Any]:
 
 
 def _row_of(change: Change) -> dict[str, Any]:
-    """The books of a channel that is stored already, for `_STORE`."""
-    books: dict[str, Any] = {name: getattr(change.after, name) for name in _BOOKS}
+    """The books of a channel that is stored already, for `tables.STORE`."""
+    books: dict[str, Any] = {name: getattr(change.after, name) for name in tables.BOOKS}
     return books | {"stored_channel": change.channel_id}
 
 
@@ -303,12 +251,12 @@ def _since(before: ChannelAccount, after: ChannelAccount, now: float) -> dict[st
 
 
 def _ended(admitted: Admission) -> Any:
-    return delete(_admissions).where(_admissions.c.admission_id == admitted.admission_id)
+    return delete(tables.admissions).where(tables.admissions.c.admission_id == admitted.admission_id)
 
 
 def _account(row: Row[Any], reserved: int) -> ChannelAccount:
     return ChannelAccount(
         config=ChannelConfig(*(getattr(row, name) for name in ChannelConfig._fields)),
         reserved=reserved,
-        **{name: getattr(row, name) for name in _BOOKS},
+        **{name: getattr(row, name) for name in tables.BOOKS},
     )

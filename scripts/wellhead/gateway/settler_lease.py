@@ -25,7 +25,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import IntegrityError
 
-from wellhead.gateway.database import reading
+from wellhead.gateway.database import make_tables, reading
 
 _metadata = MetaData()
 
@@ -55,7 +55,7 @@ class SettlerLease:
         self._this = (_lease.c.chain_id == chain_id) & (_lease.c.authorizer == authorizer)
         self._holder = uuid4().hex
         self._held_until = 0.0
-        _metadata.create_all(engine)
+        make_tables(engine, _metadata)
 
     def take(self, seconds: float) -> bool:
         """Whether this settler is the one for the next `seconds`."""

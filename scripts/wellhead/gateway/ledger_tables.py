@@ -1,0 +1,63 @@
+"""The ledger's tables, and how the books of many channels are written at once."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Float,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    bindparam,
+    update,
+)
+
+from wellhead.gateway.database import Amount
+
+metadata = MetaData()
+
+channels = Table(
+    "channels",
+    metadata,
+    Column("channel_id", LargeBinary(32), primary_key=True),
+    Column("payer", String(42), nullable=False),
+    Column("payer_authorizer", String(42), nullable=False),
+    Column("receiver", String(42), nullable=False),
+    Column("receiver_authorizer", String(42), nullable=False),
+    Column("token", String(42), nullable=False),
+    Column("withdraw_delay", Integer, nullable=False),
+    Column("salt", LargeBinary(32), nullable=False),
+    Column("charged", Amount, nullable=False),
+    Column("signed_ceiling", Amount, nullable=False),
+    Column("signature", LargeBinary(65), nullable=False),
+    Column("balance", Amount, nullable=False),
+    Column("total_claimed", Amount, nullable=False),
+    Column("refund_nonce", Amount, nullable=False),
+    Column("withdraw_requested_at", BigInteger, nullable=False),
+    # When the oldest charge that is not claimed yet was made, by this machine's clock; null if none is.
+    Column("unclaimed_since", Float),
+)
+
+admissions = Table(
+    "admissions",
+    metadata,
+    Column("admission_id", String(32), primary_key=True),
+    Column("channel_id", LargeBinary(32), nullable=False, index=True),
+    Column("price", Amount, nullable=False),
+    Column("expires_at", Float, nullable=False),
+)
+
+BOOKS = (
+    *("charged", "signed_ceiling", "signature"),
+    *("balance", "total_claimed", "refund_nonce", "withdraw_requested_at"),
+)
+
+STORE = (
+    update(channels)
+    .where(channels.c.channel_id == bindparam("stored_channel"))
+    .values({name: bindparam(name) for name in BOOKS})
+)
+STORE_SINCE = STORE.values(unclaimed_since=bindparam("unclaimed_since"))
