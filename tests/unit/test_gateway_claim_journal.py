@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -35,8 +34,8 @@ class Desk:
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Any:
-    opened = Desk(f"sqlite:///{tmp_path / 'ledger.db'}")
+def desk(ledger_url: str) -> Any:
+    opened = Desk(ledger_url)
     yield opened
     opened.engine.dispose()
 

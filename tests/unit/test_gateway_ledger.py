@@ -1,15 +1,17 @@
-"""The ledger on SQLite: nothing is charged twice, nothing that was charged is lost."""
+"""The ledger on either database: nothing is charged twice, nothing that was charged is lost."""
 
 from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from sqlalchemy import Column, Engine, Integer, MetaData, Table
 
 from wellhead.gateway.channel_book import AdmissionError
+from wellhead.gateway.database import make_tables, open_database
 from wellhead.gateway.ledger import Ledger, UnknownChannelError
 from wellhead.reference.channel import MAX_AMOUNT, ChannelConfig
 
@@ -36,8 +38,8 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def ledger(tmp_path: Path, clock: Clock) -> Iterator[Ledger]:
-    opened = Ledger(f"sqlite:///{tmp_path / 'ledger.db'}", clock)
+def ledger(ledger_url: str, clock: Clock) -> Iterator[Ledger]:
+    opened = Ledger(ledger_url, clock)
     fund(opened)
     yield opened
     opened.close()
@@ -162,16 +164,15 @@ def test_a_call_that_cost_nothing_leaves_nothing_to_claim(ledger: Ledger) -> Non
     assert ledger.claimable() == []
 
 
-def test_workers_never_charge_on_the_same_ceiling(tmp_path: Path) -> None:
-    """Four ledgers on one file, each taking whatever ceiling it finds free, as their customers would."""
-    url = f"sqlite:///{tmp_path / 'ledger.db'}"
-    first = Ledger(url)
+def test_workers_never_charge_on_the_same_ceiling(ledger_url: str) -> None:
+    """Four ledgers on one database, each taking whatever ceiling it finds free, as their customers would."""
+    first = Ledger(ledger_url)
     fund(first, balance=10**9)
     served: list[int] = []
     failures: list[BaseException] = []
 
     def work(seed: int) -> None:
-        source, own = random.Random(seed), Ledger(url)
+        source, own = random.Random(seed), Ledger(ledger_url)
         try:
             for _ in range(15):
                 account = own.account(CHANNEL)
@@ -198,3 +199,44 @@ def test_workers_never_charge_on_the_same_ceiling(tmp_path: Path) -> None:
     first.close()
     assert account.charged == sum(served) <= account.signed_ceiling
     assert account.reserved == 0
+
+
+def at_once(work: Callable[[Engine], object], url: str) -> None:
+    """Four workers with open connections do it together; raises what one of them raises."""
+    together = threading.Barrier(4)
+
+    def begin(_: int) -> None:
+        engine = open_database(url)
+        engine.connect().close()
+        together.wait(20)
+        work(engine)
+        engine.dispose()
+
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(begin, range(4)))
+
+
+def test_workers_that_start_at_once_make_tables_once(ledger_url: str) -> None:
+    for number in range(5):
+        tables = MetaData()
+        Table(f"table_{number}", tables, Column("id", Integer, primary_key=True))
+
+        def make(engine: Engine, tables: MetaData = tables) -> None:
+            make_tables(engine, tables)
+
+        at_once(make, ledger_url)
+
+
+def test_workers_that_meet_a_channel_at_once_know_it_once(ledger_url: str) -> None:
+    first = Ledger(ledger_url)
+    for number in range(5):
+        channel = number.to_bytes(32, "big")
+
+        def meet(engine: Engine, channel: bytes = channel) -> None:
+            ledger = Ledger(str(engine.url))
+            fund(ledger, channel)
+            ledger.close()
+
+        at_once(meet, ledger_url)
+        serve(first, channel=channel)
+    first.close()
