@@ -126,6 +126,7 @@ def test_the_stock_refund_gives_back_what_is_left(stage: Stage) -> None:
     assert stage.usd.of(stage.customer.address) == CUSTOMER_USD6 - 2 * PRICE_USD6
     left = figures(stage, receipt)
     assert (left.balance, left.total_claimed) == (2 * PRICE_USD6, 2 * PRICE_USD6)
+    assert stage.earned_usd6 == 2 * PRICE_USD6
     account = books(stage, receipt)
     assert (account.charged, account.unclaimed, account.balance) == (2 * PRICE_USD6, 0, 2 * PRICE_USD6)
     assert account.refund_nonce == 1

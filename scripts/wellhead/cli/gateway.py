@@ -223,6 +223,8 @@ def _show(facts: dict[str, Any], as_json: bool) -> None:
 def _shown(name: str, value: Any) -> tuple[str, str]:
     if name.endswith("_usd6"):
         return name.removesuffix("_usd6").replace("_", " "), format_usd(value)
+    if name == "nodes":
+        return name, "; ".join(f"{node['url']}, {node['under_way']} calls under way" for node in value)
     if isinstance(value, list):
         return name.replace("_", " "), ", ".join(map(str, value))
     return name.replace("_", " "), str(value)

@@ -6,6 +6,7 @@ Everything here that waits for the chain does so in a thread.
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import Any, NamedTuple
 
 from eth_account.signers.local import LocalAccount
@@ -30,6 +31,9 @@ from wellhead.gateway.channel_watch import ChannelWatch
 from wellhead.gateway.facilitator import CHAIN_UNAVAILABLE, Facilitator
 from wellhead.gateway.sale import PaymentRefusedError
 from wellhead.gateway.terms import channel_state, header
+from wellhead.reference.channel import ChannelConfig
+
+_log = logging.getLogger(__name__)
 
 
 class Moved(NamedTuple):
@@ -141,7 +145,17 @@ class ChannelChain:
             "claimAuthorizerSignature": sign_claim_batch(self._authorizer, claims, network),
         }
         payload = PaymentPayload(payload=payment.payload | signed, accepted=terms)
-        return await self._settle(payload, terms, channel_id)
+        moved = await self._settle(payload, terms, channel_id)
+        if claims:
+            await self._bring_home(account.config, terms)
+        return moved
+
+    async def _bring_home(self, config: ChannelConfig, terms: PaymentRequirements) -> None:
+        """What a refund claimed is still the settlement's: no later claim may come to take it along."""
+        settle = {"type": "settle", "receiver": config.receiver, "token": config.token}
+        outcome = await self._facilitator.settle(PaymentPayload(payload=settle, accepted=terms), terms)
+        if not outcome.success:
+            _log.warning("what a refund claimed waits for the next claim: %s", outcome.error_reason)
 
     async def _settle(self, payload: PaymentPayload, terms: PaymentRequirements, channel_id: bytes) -> Moved:
         outcome = await self._facilitator.settle(payload, terms)
