@@ -65,32 +65,41 @@ class Measured:
     upstream: Side
     gateway: Side
     stock: Side
+    # Two gateways over one PostgreSQL, if one was given.
+    shared: Side | None
     # Over the upstream alone, one call at a time.
     added_p50_ms: float
     times_stock_throughput: float
     verify_us: float
 
 
-def measure(calls: int) -> Measured:
-    """Run all sides with `calls` paid calls each, and half as many one at a time. Raises Refused."""
+def measure(calls: int, shared_ledger_url: str | None = None) -> Measured:
+    """Run all sides with `calls` paid calls each (the stock one with a fifth), and an eighth of them one at a time.
+
+    With the URL of an empty PostgreSQL database also two gateways that share it. Raises Refused.
+    """
     with TemporaryDirectory(prefix="wellhead-bench-") as folder, ExitStack() as stack:
         place = Path(folder)
         chain = stack.enter_context(local.running("anvil", log=place / "chain.log"))
         manifest = deploy_local(Sender(chain.connect(), keys.local_account("owner")), place)
         receiver = Account.create().address
-        upstream_url, upstream_pid = stack.enter_context(
-            _serving(place, "wellhead.bench.gateway_sides", "upstream", "{port}")
-        )
-        gateway_url, gateway_pid = stack.enter_context(
-            _serving(
-                place,
-                "wellhead.gateway",
-                *("--upstream", upstream_url, "--price", "0.0001", "--pay-to", receiver, "--port", "{port}"),
-                *("--asset", manifest.usd, "--router", manifest.address("SettleRouter")),
-                *("--network", chain.url, "--ledger", f"sqlite:///{place / 'ledger.db'}"),
+        bare = stack.enter_context(_serving(place, "wellhead.bench.gateway_sides", "upstream", "{port}"))
+        upstream_url, _ = bare
+
+        def start_gateway(ledger_url: str) -> tuple[str, int]:
+            return stack.enter_context(
+                _serving(
+                    place,
+                    "wellhead.gateway",
+                    *("--upstream", upstream_url, "--price", "0.0001", "--pay-to", receiver),
+                    *("--asset", manifest.usd, "--router", manifest.address("SettleRouter")),
+                    *("--network", chain.url, "--port", "{port}", "--ledger", ledger_url),
+                )
             )
-        )
-        stock_url, stock_pid = stack.enter_context(
+
+        sole = start_gateway(f"sqlite:///{place / 'ledger.db'}")
+        several = [start_gateway(shared_ledger_url) for _ in range(2)] if shared_ledger_url else []
+        stock_server = stack.enter_context(
             _serving(
                 place,
                 "wellhead.bench.gateway_sides",
@@ -98,13 +107,15 @@ def measure(calls: int) -> Measured:
             )
         )
         customer = _Customer(chain, manifest.usd)
-        upstream = _side(upstream_url, upstream_pid, calls, None)
-        gateway = _side(gateway_url, gateway_pid, calls, customer)
-        stock = _side(stock_url, stock_pid, max(calls // 5, WORKERS), customer)
+        upstream = _side([bare], calls, None)
+        gateway = _side([sole], calls, customer)
+        shared = _side(several, calls, customer) if several else None
+        stock = _side([stock_server], max(calls // 5, WORKERS), customer)
     return Measured(
         upstream,
         gateway,
         stock,
+        shared,
         added_p50_ms=round(gateway.single_p50_ms - upstream.single_p50_ms, 3),
         times_stock_throughput=round(gateway.requests_per_second / stock.requests_per_second, 1),
         verify_us=round(verify_us(), 1),
@@ -179,22 +190,23 @@ def _signed(purse: Purse, payment: Payment) -> dict[str, str]:
     return {"PAYMENT-SIGNATURE": payment.header}
 
 
-def _side(root: str, pid: int, calls: int, customer: _Customer | None) -> Side:
-    url = root + PATH
+def _side(servers: Sequence[tuple[str, int]], calls: int, customer: _Customer | None) -> Side:
+    urls = [root + PATH for root, _ in servers]
     each = calls // WORKERS
 
     def headers(count: int) -> list[list[dict[str, str]]]:
-        return [[{}] * count] * WORKERS if customer is None else customer.headers(url, count)
+        return [[{}] * count] * WORKERS if customer is None else customer.headers(urls[0], count)
 
-    asyncio.run(run_load(url, BODY, headers(max(each // 10, 2))))  # warm
+    asyncio.run(run_load(urls, BODY, headers(max(each // 10, 2))))  # warm
     single = headers(each)
-    alone = asyncio.run(run_load(url, BODY, single[:1]))
+    alone = asyncio.run(run_load(urls, BODY, single[:1]))
     if customer is not None:
-        _play_back(url, single[1:])
+        # The other workers' vouchers were signed too: the later ones stand on them.
+        asyncio.run(run_load(urls, BODY, single[1:]))
     loaded = headers(each)
-    before = _cpu_seconds(pid)
-    load: Load = asyncio.run(run_load(url, BODY, loaded))
-    cpu = _cpu_seconds(pid) - before
+    before = sum(_cpu_seconds(pid) for _, pid in servers)
+    load: Load = asyncio.run(run_load(urls, BODY, loaded))
+    cpu = sum(_cpu_seconds(pid) for _, pid in servers) - before
     return Side(
         round(load.per_second, 1),
         round(load.p50_ms, 3),
@@ -202,11 +214,6 @@ def _side(root: str, pid: int, calls: int, customer: _Customer | None) -> Side:
         round(alone.p50_ms, 3),
         round(1e6 * cpu / load.requests, 1),
     )
-
-
-def _play_back(url: str, unused: Sequence[Sequence[dict[str, str]]]) -> None:
-    """The vouchers that were signed and not needed: the later ones stand on them."""
-    asyncio.run(run_load(url, BODY, unused))
 
 
 def _cpu_seconds(pid: int) -> float:

@@ -27,18 +27,16 @@ class Load(NamedTuple):
         return self.requests / self.seconds
 
 
-async def run_load(url: str, body: bytes, headers_by_worker: Sequence[Sequence[dict[str, str]]]) -> Load:
-    """POST `body` to `url`: each worker once with each of its headers, all workers at the same time.
+async def run_load(
+    urls: Sequence[str], body: bytes, headers_by_worker: Sequence[Sequence[dict[str, str]]]
+) -> Load:
+    """POST `body`: each worker once with each of its headers, all workers at the same time, to the URLs in turn.
 
     Raises Refused at the first answer that is not 200.
     """
-    parts = urlsplit(url)
     begun = time.perf_counter()
     timings = await asyncio.gather(
-        *(
-            _work(parts.hostname or "", parts.port or 80, parts.path, body, headers)
-            for headers in headers_by_worker
-        )
+        *(_work(urls[number % len(urls)], body, headers) for number, headers in enumerate(headers_by_worker))
     )
     seconds = time.perf_counter() - begun
     all_timings = sorted(timing for worker in timings for timing in worker)
@@ -46,10 +44,10 @@ async def run_load(url: str, body: bytes, headers_by_worker: Sequence[Sequence[d
     return Load(count, seconds, 1_000 * all_timings[count // 2], 1_000 * all_timings[count * 99 // 100])
 
 
-async def _work(
-    host: str, port: int, path: str, body: bytes, headers: Sequence[dict[str, str]]
-) -> list[float]:
-    reader, writer = await asyncio.open_connection(host, port)
+async def _work(url: str, body: bytes, headers: Sequence[dict[str, str]]) -> list[float]:
+    parts = urlsplit(url)
+    path, host = parts.path, parts.hostname or ""
+    reader, writer = await asyncio.open_connection(host, parts.port or 80)
     common = (
         f"POST {path} HTTP/1.1\r\nhost: {host}\r\ncontent-type: application/json\r\n"
         f"content-length: {len(body)}\r\n"

@@ -57,19 +57,27 @@ def gas(
 @app.command()
 def gateway(
     calls: Annotated[int, typer.Option("--calls", min=80, max=200_000, help="Paid calls per side.")] = 4_000,
+    postgres: Annotated[
+        str | None,
+        typer.Option(
+            "--postgres", help="An empty database for two gateways over one ledger, as SQLAlchemy writes it."
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Measure a paid call: upstream alone, our gateway, x402's own middleware; on a chain of its own."""
     from wellhead.bench import gateway as gateway_bench
 
-    measured = gateway_bench.measure(calls)
+    measured = gateway_bench.measure(calls, postgres)
     render.emit(as_json, gateway_bench.as_json(measured), lambda console: _draw_sides(console, measured))
 
 
 def _draw_sides(console: Console, measured: GatewayMeasured) -> None:
     rows = []
-    for name in ("upstream", "gateway", "stock"):
+    for name in ("upstream", "gateway", "shared", "stock"):
         side = getattr(measured, name)
+        if side is None:
+            continue
         rows.append(
             (
                 name,
