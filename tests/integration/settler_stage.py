@@ -131,7 +131,7 @@ class SettlerStage(NamedTuple):
     def look(self, config: ChannelConfig) -> None:
         """As the gateway does when it meets a channel."""
         channel_id = self.channel_id(config)
-        self.ledger.seen(channel_id, config, **self.settlement.figures(channel_id)._asdict())
+        self.ledger.seen(channel_id, config, self.settlement.figures(channel_id))
 
     def channel_id(self, config: ChannelConfig) -> bytes:
         return twin.channel_id(self.domain, config)

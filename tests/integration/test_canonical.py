@@ -9,10 +9,11 @@ import pytest
 from web3 import Web3
 
 from wellhead.chain import local
-from wellhead.chain.contracts.batch_settlement import BatchSettlement, ChannelFigures
+from wellhead.chain.contracts.batch_settlement import BatchSettlement
 from wellhead.deploy import canonical
 from wellhead.deploy.canonical import ALL, SETTLEMENT, ensure_canonical
 from wellhead.errors import Refused
+from wellhead.reference.channel import ChannelFigures
 
 
 @pytest.fixture(params=local.CLIENTS)

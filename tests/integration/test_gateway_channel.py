@@ -13,10 +13,11 @@ from standin_upstream import MODEL, VECTOR
 from x402.http.utils import decode_payment_required_header, decode_payment_response_header
 from x402.mechanisms.evm.batch_settlement.client.refund import RefundOptions
 
-from wellhead.chain.contracts.batch_settlement import BatchSettlement, ChannelFigures
+from wellhead.chain.contracts.batch_settlement import BatchSettlement
 from wellhead.chain.transact import Sender
 from wellhead.deploy.canonical import SETTLEMENT
 from wellhead.gateway.channel_book import ChannelAccount
+from wellhead.reference.channel import ChannelFigures
 
 DEPOSIT_USD6 = 100 * PRICE_USD6
 

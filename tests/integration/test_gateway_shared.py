@@ -18,7 +18,7 @@ from wellhead.gateway.assembly import Gateway, open_settler
 from wellhead.gateway.books import SharedBooks
 from wellhead.gateway.channel_book import AdmissionError, ChannelAccount
 from wellhead.gateway.ledger import Ledger
-from wellhead.reference.channel import ChannelConfig
+from wellhead.reference.channel import ChannelConfig, ChannelFigures
 
 CALLS = 60
 CHANNEL, PRICE = b"\x01" * 32, 100
@@ -146,7 +146,7 @@ def test_many_steps_at_once_on_one_channel_wait_their_turn(postgres_url: str) ->
     """More than there are threads and connections, of two workers; none is lost, none gives up."""
     workers = [SharedBooks(Ledger(postgres_url), 60) for _ in range(2)]
     ledger = Ledger(postgres_url)
-    ledger.seen(CHANNEL, CONFIG, balance=10**9, total_claimed=0, refund_nonce=0, withdraw_requested_at=0)
+    ledger.seen(CHANNEL, CONFIG, ChannelFigures(10**9, 0, 0, 0))
 
     async def call(number: int) -> None:
         books = workers[number % 2]

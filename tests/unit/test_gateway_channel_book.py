@@ -14,7 +14,7 @@ from x402.mechanisms.evm.batch_settlement.errors import (
 )
 
 from wellhead.gateway.channel_book import ERR_WITHDRAWAL_PENDING, AdmissionError, ChannelAccount
-from wellhead.reference.channel import ChannelConfig
+from wellhead.reference.channel import ChannelConfig, ChannelFigures
 
 CONFIG = ChannelConfig(*["0x" + "11" * 20] * 5, 900, bytes(32))
 SIGNATURE = b"\x01" * 65
@@ -107,13 +107,13 @@ def test_a_channel_on_its_way_out_is_not_served() -> None:
 
 def test_the_chains_figures_are_taken_over() -> None:
     books = account(charged=300, signed_ceiling=400)
-    seen = books.seen(balance=9_000, total_claimed=250, refund_nonce=2, withdraw_requested_at=7)
+    seen = books.seen(ChannelFigures(9_000, 250, 2, 7))
     assert (seen.balance, seen.total_claimed, seen.charged, seen.unclaimed) == (9_000, 250, 300, 50)
     assert (seen.refund_nonce, seen.withdraw_requested_at) == (2, 7)
 
 
 def test_claims_on_a_lost_voucher_count_as_charged() -> None:
-    seen = account().seen(balance=10_000, total_claimed=500, refund_nonce=0, withdraw_requested_at=0)
+    seen = account().seen(ChannelFigures(10_000, 500, 0, 0))
     assert (seen.charged, seen.unclaimed, seen.signature) == (500, 0, b"")
     assert seen.admit(500 + PRICE, SIGNATURE, PRICE).reserved == PRICE
 

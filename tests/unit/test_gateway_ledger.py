@@ -13,7 +13,7 @@ from sqlalchemy import Column, Engine, Integer, MetaData, Table
 from wellhead.gateway.channel_book import AdmissionError
 from wellhead.gateway.database import make_tables, open_database
 from wellhead.gateway.ledger import Ledger, UnknownChannelError
-from wellhead.reference.channel import MAX_AMOUNT, ChannelConfig
+from wellhead.reference.channel import MAX_AMOUNT, ChannelConfig, ChannelFigures
 
 CHANNEL, OTHER = b"\x01" * 32, b"\x02" * 32
 CONFIG = ChannelConfig(*["0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266"] * 5, 900, bytes(32))
@@ -46,9 +46,7 @@ def ledger(ledger_url: str, clock: Clock) -> Iterator[Ledger]:
 
 
 def fund(ledger: Ledger, channel: bytes = CHANNEL, balance: int = 10_000, claimed: int = 0) -> None:
-    ledger.seen(
-        channel, CONFIG, balance=balance, total_claimed=claimed, refund_nonce=0, withdraw_requested_at=0
-    )
+    ledger.seen(channel, CONFIG, ChannelFigures(balance, claimed, 0, 0))
 
 
 def serve(ledger: Ledger, cost: int = PRICE, channel: bytes = CHANNEL) -> None:
@@ -117,15 +115,6 @@ def test_an_unknown_channel_is_named(ledger: Ledger) -> None:
         ledger.admit(OTHER, PRICE, SIGNATURE, PRICE, SECONDS)
     with pytest.raises(UnknownChannelError):
         ledger.account(OTHER)
-
-
-def test_a_forgotten_channel_is_unknown(ledger: Ledger) -> None:
-    ledger.admit(CHANNEL, PRICE, SIGNATURE, PRICE, SECONDS)
-    ledger.forget(CHANNEL)
-    with pytest.raises(UnknownChannelError):
-        ledger.account(CHANNEL)
-    fund(ledger)
-    assert ledger.account(CHANNEL).reserved == 0
 
 
 def test_amounts_have_128_bits(ledger: Ledger) -> None:

@@ -23,7 +23,6 @@ from x402.mechanisms.evm.batch_settlement.client.eip3009 import (
 from x402.mechanisms.evm.batch_settlement.constants import BATCH_SETTLEMENT_ADDRESS
 from x402.schemas import PaymentRequired, PaymentRequirements
 
-from wellhead.chain.contracts.batch_settlement import ChannelFigures
 from wellhead.customer.payment import Payment, payment_of, voucher_payload, wire_config
 from wellhead.customer.spending import SpendingLimit
 from wellhead.errors import Refused
@@ -32,6 +31,7 @@ from wellhead.reference.channel import (
     MAX_WITHDRAW_DELAY_SECONDS,
     MIN_WITHDRAW_DELAY_SECONDS,
     ChannelConfig,
+    ChannelFigures,
 )
 from wellhead.units import format_usd
 

@@ -8,12 +8,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import ParamSpec, Protocol, TypeVar
 
-from wellhead.chain.contracts.batch_settlement import ChannelFigures
 from wellhead.gateway.channel_book import ChannelAccount
 from wellhead.gateway.database import CONNECTIONS
 from wellhead.gateway.ledger import Admission, Claimable, Ledger
 from wellhead.gateway.sole_ledger import SoleLedger
-from wellhead.reference.channel import ChannelConfig
+from wellhead.reference.channel import ChannelConfig, ChannelFigures
 
 P = ParamSpec("P")
 Answer = TypeVar("Answer")
@@ -81,7 +80,7 @@ class SoleBooks:
         self._ledger.release(admitted)
 
     async def seen(self, channel_id: bytes, config: ChannelConfig, figures: ChannelFigures) -> ChannelAccount:
-        return await asyncio.to_thread(self._ledger.seen, channel_id, config, **figures._asdict())
+        return await asyncio.to_thread(self._ledger.seen, channel_id, config, figures)
 
     async def claimable(self) -> list[Claimable]:
         return await asyncio.to_thread(self._ledger.claimable)
@@ -121,7 +120,7 @@ class SharedBooks:
         await self._in_thread(self._ledger.release, admitted)
 
     async def seen(self, channel_id: bytes, config: ChannelConfig, figures: ChannelFigures) -> ChannelAccount:
-        return await self._in_thread(self._ledger.seen, channel_id, config, **figures._asdict())
+        return await self._in_thread(self._ledger.seen, channel_id, config, figures)
 
     async def claimable(self) -> list[Claimable]:
         return await self._in_thread(self._ledger.claimable)

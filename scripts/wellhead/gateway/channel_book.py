@@ -18,7 +18,7 @@ from x402.mechanisms.evm.batch_settlement.errors import (
     ERR_CUMULATIVE_EXCEEDS_BALANCE,
 )
 
-from wellhead.reference.channel import ChannelConfig
+from wellhead.reference.channel import ChannelConfig, ChannelFigures
 
 # Of ours: the scheme leaves it to the server whether a channel on its way out is still served.
 ERR_WITHDRAWAL_PENDING = "channel_withdrawal_pending"
@@ -121,18 +121,14 @@ class ChannelAccount:
         """A call admitted at `price` was not served."""
         return replace(self, reserved=self.reserved - price)
 
-    def seen(
-        self, *, balance: int, total_claimed: int, refund_nonce: int, withdraw_requested_at: int
-    ) -> ChannelAccount:
+    def seen(self, figures: ChannelFigures) -> ChannelAccount:
         """The chain's figures, read anew. Claims beyond our books, on a voucher that we lost, count as charged."""
-        lost = total_claimed > self.charged
+        claimed = figures.total_claimed
+        lost = claimed > self.charged
         return replace(
             self,
-            balance=balance,
-            total_claimed=total_claimed,
-            charged=max(self.charged, total_claimed),
-            signed_ceiling=max(self.signed_ceiling, total_claimed),
-            signature=b"" if lost and total_claimed > self.signed_ceiling else self.signature,
-            refund_nonce=refund_nonce,
-            withdraw_requested_at=withdraw_requested_at,
+            **figures._asdict(),
+            charged=max(self.charged, claimed),
+            signed_ceiling=max(self.signed_ceiling, claimed),
+            signature=b"" if lost and claimed > self.signed_ceiling else self.signature,
         )

@@ -23,7 +23,7 @@ from x402.mechanisms.evm.batch_settlement.types import ChannelConfig as WireConf
 from x402.mechanisms.evm.batch_settlement.types import VoucherClaim
 from x402.schemas import PaymentPayload, PaymentRequirements
 
-from wellhead.chain.contracts.batch_settlement import BatchSettlement, ChannelFigures
+from wellhead.chain.contracts.batch_settlement import BatchSettlement
 from wellhead.gateway.channel_book import ChannelAccount
 from wellhead.gateway.channel_figures import read_figures
 from wellhead.gateway.channel_payment import ChannelPayment
@@ -31,7 +31,7 @@ from wellhead.gateway.channel_watch import ChannelWatch
 from wellhead.gateway.facilitator import CHAIN_UNAVAILABLE, Facilitator
 from wellhead.gateway.sale import PaymentRefusedError
 from wellhead.gateway.terms import channel_state, header
-from wellhead.reference.channel import ChannelConfig
+from wellhead.reference.channel import ChannelConfig, ChannelFigures
 
 _log = logging.getLogger(__name__)
 

@@ -9,11 +9,11 @@ from eth_abi.abi import decode, encode
 from eth_utils.crypto import keccak
 from web3 import Web3
 
-from wellhead.chain.contracts.batch_settlement import BatchSettlement, ChannelFigures
+from wellhead.chain.contracts.batch_settlement import BatchSettlement
 from wellhead.deploy.canonical import MULTICALL
 from wellhead.gateway.channel_book import ChannelAccount
 from wellhead.gateway.ledger import Claimable, UnknownChannelError
-from wellhead.reference.channel import ChannelConfig
+from wellhead.reference.channel import ChannelConfig, ChannelFigures
 
 CHANNELS_PER_READ = 200  # about 6 million gas of what a node allows one eth_call
 _FUNCTIONS = ("channels(bytes32)", "pendingWithdrawals(bytes32)", "refundNonce(bytes32)")
@@ -30,16 +30,7 @@ class ChannelLedger(Protocol):
     def claimable(self) -> list[Claimable]:
         """Every channel with something to claim."""
 
-    def seen(
-        self,
-        channel_id: bytes,
-        config: ChannelConfig,
-        *,
-        balance: int,
-        total_claimed: int,
-        refund_nonce: int,
-        withdraw_requested_at: int,
-    ) -> ChannelAccount:
+    def seen(self, channel_id: bytes, config: ChannelConfig, figures: ChannelFigures) -> ChannelAccount:
         """Take over the chain's figures."""
 
 
@@ -96,7 +87,7 @@ def catch_up(
             if not claims_count:
                 now = now._replace(total_claimed=min(now.total_claimed, account.total_claimed))
             if now != _figures(account):
-                told[channel_id] = ledger.seen(channel_id, account.config, **now._asdict())
+                told[channel_id] = ledger.seen(channel_id, account.config, now)
         known = told
 
 

@@ -19,7 +19,7 @@ from sqlalchemy.exc import IntegrityError
 from wellhead.gateway import ledger_tables as tables
 from wellhead.gateway.channel_book import ChannelAccount
 from wellhead.gateway.database import make_tables, open_database, reading
-from wellhead.reference.channel import ChannelConfig
+from wellhead.reference.channel import ChannelConfig, ChannelFigures
 
 
 class Admission(NamedTuple):
@@ -119,36 +119,16 @@ class Ledger:
 
     # The chain --------------------------------------------------------------------------------------
 
-    def seen(
-        self,
-        channel_id: bytes,
-        config: ChannelConfig,
-        *,
-        balance: int,
-        total_claimed: int,
-        refund_nonce: int,
-        withdraw_requested_at: int,
-    ) -> ChannelAccount:
+    def seen(self, channel_id: bytes, config: ChannelConfig, figures: ChannelFigures) -> ChannelAccount:
         """Take over the chain's figures of a channel, new or known; the channel with them."""
         fresh = ChannelAccount(config)
         with suppress(IntegrityError), self._engine.begin() as connection:  # another worker may be first
             if connection.execute(_row(channel_id)).first() is None:
                 connection.execute(insert(tables.channels), [_values(Change(channel_id, None, fresh), None)])
         with self._locked(channel_id) as (connection, account):
-            known = account.seen(
-                balance=balance,
-                total_claimed=total_claimed,
-                refund_nonce=refund_nonce,
-                withdraw_requested_at=withdraw_requested_at,
-            )
+            known = account.seen(figures)
             self._write(connection, channel_id, account, known)
         return known
-
-    def forget(self, channel_id: bytes) -> None:
-        """Drop a channel that was refunded in full."""
-        with self._engine.begin() as connection:  # the channel first, as every other step locks it
-            connection.execute(delete(tables.channels).where(tables.channels.c.channel_id == channel_id))
-            connection.execute(delete(tables.admissions).where(tables.admissions.c.channel_id == channel_id))
 
     # Whole books ------------------------------------------------------------------------------------
 

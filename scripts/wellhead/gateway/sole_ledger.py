@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from wellhead.gateway.channel_book import ChannelAccount
 from wellhead.gateway.ledger import Admission, Change, Claimable, Ledger, UnknownChannelError
-from wellhead.reference.channel import ChannelConfig
+from wellhead.reference.channel import ChannelConfig, ChannelFigures
 
 
 class Charged(NamedTuple):
@@ -95,16 +95,7 @@ class SoleLedger:
 
     # The chain --------------------------------------------------------------------------------------
 
-    def seen(
-        self,
-        channel_id: bytes,
-        config: ChannelConfig,
-        *,
-        balance: int,
-        total_claimed: int,
-        refund_nonce: int,
-        withdraw_requested_at: int,
-    ) -> ChannelAccount:
+    def seen(self, channel_id: bytes, config: ChannelConfig, figures: ChannelFigures) -> ChannelAccount:
         """Take over the chain's figures of a channel, new or known; durable when this returns."""
         written: Future[None] = Future()
         with self._work:
@@ -112,12 +103,7 @@ class SoleLedger:
                 account = self._account(channel_id)
             except UnknownChannelError:
                 account = ChannelAccount(config)
-            known = account.seen(
-                balance=balance,
-                total_claimed=total_claimed,
-                refund_nonce=refund_nonce,
-                withdraw_requested_at=withdraw_requested_at,
-            )
+            known = account.seen(figures)
             self._keep(channel_id, known, written)
         written.result()
         return known

@@ -40,6 +40,15 @@ class ChannelConfig(NamedTuple):
     salt: bytes
 
 
+class ChannelFigures(NamedTuple):
+    """What the chain knows of a channel. `withdraw_requested_at` is zero if no withdrawal is pending."""
+
+    balance: int
+    total_claimed: int
+    refund_nonce: int
+    withdraw_requested_at: int
+
+
 class ClaimRow(NamedTuple):
     """One row of a batch of claims, as its authorizer signs it."""
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from web3.contract.contract import ContractFunction
 
 from wellhead.chain.contracts.base import Wrapper
-from wellhead.reference.channel import ChannelConfig
+from wellhead.reference.channel import ChannelConfig, ChannelFigures
 
 
 class VoucherClaim(NamedTuple):
@@ -23,15 +23,6 @@ class VoucherClaim(NamedTuple):
     def on_chain(self) -> tuple[tuple[ChannelConfig, int], bytes, int]:
         """As the contract nests it."""
         return (self.config, self.max_claimable_amount), self.signature, self.total_claimed
-
-
-class ChannelFigures(NamedTuple):
-    """What the chain knows of a channel. `withdraw_requested_at` is zero if no withdrawal is pending."""
-
-    balance: int
-    total_claimed: int
-    refund_nonce: int
-    withdraw_requested_at: int
 
 
 class BatchSettlement(Wrapper):
