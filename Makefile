@@ -10,7 +10,7 @@ FORGE := PATH="$(CURDIR)/.venv/bin:$$PATH" forge
 unexport PYTHONUNBUFFERED
 
 # The longest first. What stands before a running gateway is a suite of its own.
-SUITES := test-gateway test-integration test-properties test-e2e test-contracts test-brownie
+SUITES := test-e2e test-gateway test-properties test-integration test-contracts test-brownie
 GATEWAY := $(wildcard tests/integration/test_gateway_*.py tests/integration/test_settler*.py tests/integration/test_customer_*.py)
 
 .PHONY: demo test $(SUITES) compile-properties check build snapshot clean
@@ -20,11 +20,11 @@ demo: .venv/.contracts
 
 build: .venv/.contracts
 
-# First every compilation, so that no suite waits for another's; then the suites, four at a time on two cores,
+# First every compilation, so that no suite waits for another's; then the suites, three at a time on two cores,
 # as those that watch processes mostly wait for them.
 test: .venv/.dev
 	$(MAKE) --no-print-directory -j2 --output-sync=target .venv/.contracts .venv/.brownie compile-properties
-	$(MAKE) --no-print-directory -j4 --output-sync=target $(SUITES)
+	$(MAKE) --no-print-directory -j3 --output-sync=target $(SUITES)
 
 test-contracts: .venv/.dev .venv/.contracts
 	$(BIN)/pytest -q tests/unit tests/contracts

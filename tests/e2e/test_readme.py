@@ -62,7 +62,7 @@ def test_the_tour_works_as_written(tmp_path: Path) -> None:
                 env=environment,
                 stdout=output,
                 stderr=output,
-                timeout=240,
+                timeout=280,
                 check=False,
             )
         assert run.returncode == 0, log.read_text()
