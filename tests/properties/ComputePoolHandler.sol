@@ -239,7 +239,9 @@ contract ComputePoolHandler is Property {
         uint32 open = pool.flow().openPeriod;
         if (open != 0 && _now < pool.distributableAt(open)) _now = pool.distributableAt(open);
         distribute(0, true);
-        for (uint32 node = 1; node <= NODES; ++node) {
+        // Again and again: what one leaves by rounding down may come to a unit for another whose turn is over.
+        for (uint32 turn; turn < NODES * NODES; ++turn) {
+            uint32 node = turn % NODES + 1;
             usd.setBlacklisted(shareOf[node], node == stuck);
             claim(node - 1);
         }
