@@ -67,13 +67,7 @@ class SoleBooks:
 
     async def charge(self, admitted: Admission, cost: int) -> ChannelAccount:
         charged = self._ledger.charge(admitted, cost)
-        try:
-            await _shielded(charged.written)
-        except asyncio.CancelledError:
-            raise
-        except Exception:
-            self._ledger.take_back(admitted, cost)
-            raise
+        await _shielded(charged.written)
         return charged.account
 
     async def release(self, admitted: Admission) -> None:

@@ -19,10 +19,18 @@ from wellhead.reference.channel import ChannelConfig, ChannelFigures
 
 
 class Charged(NamedTuple):
-    """A charge in memory; durable once `written` is done, or not at all if that holds an error."""
+    """A charge in memory; durable once `written` is done, taken back if that holds an error."""
 
     account: ChannelAccount
     written: Future[None]
+
+
+class Waiting(NamedTuple):
+    """Somebody who waits for a channel to be on disk, and what it was charged for that."""
+
+    written: Future[None]
+    channel_id: bytes
+    cost: int
 
 
 class SoleLedger:
@@ -38,7 +46,7 @@ class SoleLedger:
         self._ids = count()
         self._changed: set[bytes] = set()
         self._unwritten: set[bytes] = set()
-        self._waiting: list[Future[None]] = []
+        self._waiting: list[Waiting] = []
         self._lock = threading.Lock()
         self._work = threading.Condition(self._lock)
         self._closed = False
@@ -75,15 +83,8 @@ class SoleLedger:
         with self._work:
             self._end(admitted)
             account = self._account(admitted.channel_id).charge(admitted.price, cost)
-            self._keep(admitted.channel_id, account, written)
+            self._keep(account, Waiting(written, admitted.channel_id, cost))
         return Charged(account, written)
-
-    def take_back(self, admitted: Admission, cost: int) -> None:
-        """A charge that could not be written, and whose answer is not given therefore."""
-        with self._work:
-            account = self._account(admitted.channel_id)
-            self._accounts[admitted.channel_id] = account.take_back(cost)
-            self._unwritten.add(admitted.channel_id)
 
     def release(self, admitted: Admission) -> None:
         """The call was not served. Harmless if it has ended already."""
@@ -104,7 +105,7 @@ class SoleLedger:
             except UnknownChannelError:
                 account = ChannelAccount(config)
             known = account.seen(figures)
-            self._keep(channel_id, known, written)
+            self._keep(known, Waiting(written, channel_id, 0))
         written.result()
         return known
 
@@ -139,10 +140,10 @@ class SoleLedger:
             raise UnknownChannelError(f"admission {admitted.admission_id} was charged or released")
         self._admitted.remove(admitted.admission_id)
 
-    def _keep(self, channel_id: bytes, account: ChannelAccount, written: Future[None]) -> None:
-        self._accounts[channel_id] = account
-        self._changed.add(channel_id)
-        self._waiting.append(written)
+    def _keep(self, account: ChannelAccount, waiting: Waiting) -> None:
+        self._accounts[waiting.channel_id] = account
+        self._changed.add(waiting.channel_id)
+        self._waiting.append(waiting)
         self._work.notify()
 
     # The writer -------------------------------------------------------------------------------------
@@ -151,24 +152,30 @@ class SoleLedger:
         while True:
             with self._work:
                 self._work.wait_for(lambda: self._changed or self._closed)
-                if not self._changed:
-                    return
+                last = self._closed
                 due = self._changed | self._unwritten
                 after = {channel_id: self._accounts[channel_id] for channel_id in due}
                 waiting = self._waiting
                 self._changed, self._unwritten, self._waiting = set(), set(), []
-            self._write(after, waiting)
+            if after:
+                self._write(after, waiting)
+            if last:
+                return
 
-    def _write(self, after: Mapping[bytes, ChannelAccount], waiting: list[Future[None]]) -> None:
+    def _write(self, after: Mapping[bytes, ChannelAccount], waiting: list[Waiting]) -> None:
         changes = [Change(channel_id, self._stored.get(channel_id), new) for channel_id, new in after.items()]
         try:
             self._ledger.store(changes)
         except Exception as error:  # whatever the disk says goes to everyone who waits for it
             with self._lock:
-                self._unwritten |= after.keys()  # tried again with the next change
-            for future in waiting:
-                future.set_exception(error)
+                # Their answers are not given: before anything else is written, they are charged nothing.
+                for one in waiting:
+                    account = self._accounts[one.channel_id]
+                    self._accounts[one.channel_id] = account.take_back(one.cost)
+                self._unwritten |= after.keys()  # should it be on disk after all, the next change corrects it
+            for one in waiting:
+                one.written.set_exception(error)
             return
         self._stored.update(after)
-        for future in waiting:
-            future.set_result(None)
+        for one in waiting:
+            one.written.set_result(None)

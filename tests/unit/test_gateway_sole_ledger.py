@@ -1,0 +1,100 @@
+"""The ledger in memory: durable before it counts, and nothing charged that the disk refused."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from sqlalchemy.exc import OperationalError
+
+from wellhead.gateway.ledger import Change, Ledger, UnknownChannelError
+from wellhead.gateway.sole_ledger import SoleLedger
+from wellhead.reference.channel import ChannelConfig, ChannelFigures
+
+CHANNEL, OTHER = b"\x01" * 32, b"\x02" * 32
+CONFIG = ChannelConfig(*["0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266"] * 5, 900, bytes(32))
+PRICE = 100
+
+
+class FailingLedger(Ledger):
+    """A ledger on a disk that is full, as long as the test says so; `landed` writes even then, and fails after it."""
+
+    full = False
+    landed = False
+
+    def store(self, changes: Sequence[Change]) -> None:
+        if not self.full or self.landed:
+            super().store(changes)
+        if self.full:
+            raise OperationalError("COMMIT", {}, Exception("disk is full"))
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> FailingLedger:
+    return FailingLedger(f"sqlite:///{tmp_path / 'ledger.db'}")
+
+
+@pytest.fixture
+def ledger(disk: FailingLedger) -> SoleLedger:
+    opened = SoleLedger(disk)
+    for channel in (CHANNEL, OTHER):
+        opened.seen(channel, CONFIG, ChannelFigures(10_000, 0, 0, 0))
+    return opened
+
+
+def serve(ledger: SoleLedger, cost: int, channel: bytes = CHANNEL) -> None:
+    ceiling = ledger.account(channel).charged + PRICE
+    ledger.charge(ledger.admit(channel, ceiling, b"signed", PRICE), cost).written.result(10)
+
+
+def on_disk(tmp_path: Path, channel: bytes = CHANNEL) -> int:
+    reopened = Ledger(f"sqlite:///{tmp_path / 'ledger.db'}")
+    charged = reopened.account(channel).charged
+    reopened.close()
+    return charged
+
+
+def test_a_charge_is_on_disk_when_it_counts(ledger: SoleLedger, tmp_path: Path) -> None:
+    serve(ledger, 40)
+    serve(ledger, 30)
+    assert on_disk(tmp_path) == ledger.account(CHANNEL).charged == 70
+    ledger.close()
+
+
+@pytest.mark.parametrize("landed", [False, True])
+def test_what_the_disk_refused_is_not_charged(
+    ledger: SoleLedger, disk: FailingLedger, tmp_path: Path, landed: bool
+) -> None:
+    serve(ledger, 40)
+    disk.full, disk.landed = True, landed
+    with pytest.raises(OperationalError):
+        serve(ledger, 30)
+    account = ledger.account(CHANNEL)
+    assert (account.charged, account.reserved) == (40, 0)
+    disk.full = False
+    serve(ledger, 5, OTHER)  # anything that is written brings the rest along
+    assert (on_disk(tmp_path), on_disk(tmp_path, OTHER)) == (40, 5)
+    ledger.close()
+
+
+def test_closing_writes_what_the_disk_refused(
+    ledger: SoleLedger, disk: FailingLedger, tmp_path: Path
+) -> None:
+    disk.full = disk.landed = True
+    with pytest.raises(OperationalError):
+        serve(ledger, 30)
+    disk.full = False
+    ledger.close()
+    assert on_disk(tmp_path) == 0
+
+
+def test_a_call_ends_once(ledger: SoleLedger) -> None:
+    admitted = ledger.admit(CHANNEL, PRICE, b"signed", PRICE)
+    ledger.charge(admitted, 40)
+    ledger.release(admitted)
+    with pytest.raises(UnknownChannelError):
+        ledger.charge(admitted, 40)
+    account = ledger.account(CHANNEL)
+    assert (account.charged, account.reserved) == (40, 0)
+    ledger.close()
