@@ -9,8 +9,9 @@ FORGE := PATH="$(CURDIR)/.venv/bin:$$PATH" forge
 # A user's shell does not set it, and with it set nobody would miss a flush.
 unexport PYTHONUNBUFFERED
 
-# The longest first. What stands before a running gateway is a suite of its own.
-SUITES := test-e2e test-gateway test-properties test-integration test-contracts test-brownie
+# The longest first, and forge last: it alone fills every core that the others leave. What stands before a running
+# gateway is a suite of its own.
+SUITES := test-gateway test-e2e test-integration test-contracts test-brownie test-properties
 GATEWAY := $(wildcard tests/integration/test_gateway_*.py tests/integration/test_settler*.py tests/integration/test_customer_*.py)
 
 .PHONY: demo test $(SUITES) compile-properties check build snapshot clean
