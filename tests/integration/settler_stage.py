@@ -17,11 +17,11 @@ from wellhead.chain import artifacts, keys, local
 from wellhead.chain.contracts.batch_settlement import BatchSettlement
 from wellhead.chain.transact import Sender
 from wellhead.deploy.canonical import SETTLEMENT, ensure_canonical
-from wellhead.gateway.channel_figures import ChannelLedger
-from wellhead.gateway.claim_policy import ClaimPolicy
-from wellhead.gateway.claim_sender import SendingPolicy
-from wellhead.gateway.ledger import Ledger
-from wellhead.gateway.settler import Settler
+from wellhead.gateway.channels.figures import ChannelLedger
+from wellhead.gateway.channels.ledger import Ledger
+from wellhead.gateway.claims.policy import ClaimPolicy
+from wellhead.gateway.claims.sender import SendingPolicy
+from wellhead.gateway.claims.settler import Settler
 from wellhead.reference import channel as twin
 from wellhead.reference.channel import ChannelConfig
 

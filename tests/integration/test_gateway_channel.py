@@ -16,7 +16,7 @@ from x402.mechanisms.evm.batch_settlement.client.refund import RefundOptions
 from wellhead.chain.contracts.batch_settlement import BatchSettlement
 from wellhead.chain.transact import Sender
 from wellhead.deploy.canonical import SETTLEMENT
-from wellhead.gateway.channel_book import ChannelAccount
+from wellhead.gateway.channels.book import ChannelAccount
 from wellhead.reference.channel import ChannelFigures
 
 DEPOSIT_USD6 = 100 * PRICE_USD6

@@ -15,9 +15,9 @@ from x402.http.utils import decode_payment_response_header
 from wellhead.chain import keys
 from wellhead.customer.clients import paying_client
 from wellhead.gateway.assembly import Gateway, open_settler
-from wellhead.gateway.books import SharedBooks
-from wellhead.gateway.channel_book import AdmissionError, ChannelAccount
-from wellhead.gateway.ledger import Ledger
+from wellhead.gateway.channels.book import AdmissionError, ChannelAccount
+from wellhead.gateway.channels.books import SharedBooks
+from wellhead.gateway.channels.ledger import Ledger
 from wellhead.reference.channel import ChannelConfig, ChannelFigures
 
 CALLS = 60

@@ -19,9 +19,9 @@ from settler_stage import (
 )
 
 from wellhead.chain import local
-from wellhead.gateway.ledger import Ledger
-from wellhead.gateway.settler import Settler
-from wellhead.gateway.sole_ledger import SoleLedger
+from wellhead.gateway.channels.ledger import Ledger
+from wellhead.gateway.channels.sole_ledger import SoleLedger
+from wellhead.gateway.claims.settler import Settler
 
 RECEIVER = some_account(0xBEEF)
 OTHER = some_account(0xCAFE)

@@ -11,9 +11,9 @@ import pytest
 from settler_stage import BALANCE_USD6, SENDING, SettlerStage, settler_stage, some_account
 
 from wellhead.chain.revert import ContractRefused
-from wellhead.gateway.channel_book import AdmissionError
-from wellhead.gateway.channel_figures import read_figures
-from wellhead.gateway.settler import LEASE_SECONDS, Settler
+from wellhead.gateway.channels.book import AdmissionError
+from wellhead.gateway.channels.figures import read_figures
+from wellhead.gateway.claims.settler import LEASE_SECONDS, Settler
 
 RECEIVERS = [some_account(0xBEEF), some_account(0xCAFE)] * 4
 ROUNDS, STEPS = 4, 60

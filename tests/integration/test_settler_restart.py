@@ -17,8 +17,8 @@ from settler_stage import AUTHORIZER, GAS_PAYER, PRICE_USD6, SettlerStage, settl
 from sqlalchemy import Engine, event
 from web3 import HTTPProvider, Web3
 
-from wellhead.gateway.ledger import Ledger
-from wellhead.gateway.settler import LEASE_SECONDS, Settler
+from wellhead.gateway.channels.ledger import Ledger
+from wellhead.gateway.claims.settler import LEASE_SECONDS, Settler
 
 RECEIVERS = [some_account(0xBEEF), some_account(0xCAFE), some_account(0xBEEF)]
 WORTH = 5 * PRICE_USD6
@@ -115,10 +115,10 @@ CHILD = f"""
 import sys, time
 from web3 import HTTPProvider, Web3
 from wellhead.chain import keys
-from wellhead.gateway.claim_policy import ClaimPolicy
-from wellhead.gateway.claim_sender import SendingPolicy
-from wellhead.gateway.ledger import Ledger
-from wellhead.gateway.settler import Settler
+from wellhead.gateway.claims.policy import ClaimPolicy
+from wellhead.gateway.claims.sender import SendingPolicy
+from wellhead.gateway.channels.ledger import Ledger
+from wellhead.gateway.claims.settler import Settler
 
 url, router, database, ahead = sys.argv[1:]
 clock = lambda: time.time() + float(ahead)

@@ -22,8 +22,8 @@ from settler_stage import (
 )
 
 from wellhead.chain import keys, local
-from wellhead.gateway.claim_batch import ASIDE_SECONDS
-from wellhead.gateway.settler import LEASE_SECONDS, Settler
+from wellhead.gateway.claims.batch import ASIDE_SECONDS
+from wellhead.gateway.claims.settler import LEASE_SECONDS, Settler
 from wellhead.reference.channel import ChannelConfig
 from wellhead.reference.dense_claims import NOBODY
 

@@ -13,7 +13,7 @@ from x402.mechanisms.evm.batch_settlement.errors import (
     ERR_CUMULATIVE_EXCEEDS_BALANCE,
 )
 
-from wellhead.gateway.channel_book import ERR_WITHDRAWAL_PENDING, AdmissionError, ChannelAccount
+from wellhead.gateway.channels.book import ERR_WITHDRAWAL_PENDING, AdmissionError, ChannelAccount
 from wellhead.reference.channel import ChannelConfig, ChannelFigures
 
 CONFIG = ChannelConfig(*["0x" + "11" * 20] * 5, 900, bytes(32))

@@ -10,7 +10,7 @@ import pytest
 from x402.mechanisms.evm.batch_settlement.types import ChannelConfig as X402ChannelConfig
 from x402.mechanisms.evm.batch_settlement.types import RefundPayload, VoucherFields, VoucherPayload
 
-from wellhead.gateway.channel_payment import (
+from wellhead.gateway.channels.payment import (
     MAX_HEADER_BYTES,
     Kind,
     UnreadablePaymentError,

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from wellhead.errors import Misused
-from wellhead.gateway.channel_book import ChannelAccount
-from wellhead.gateway.claim_policy import ClaimPolicy, ClaimRow, claim_rows, plan_claims, unclaimable
-from wellhead.gateway.ledger import Claimable
+from wellhead.gateway.channels.book import ChannelAccount
+from wellhead.gateway.channels.ledger import Claimable
+from wellhead.gateway.claims.policy import ClaimPolicy, ClaimRow, claim_rows, plan_claims, unclaimable
 from wellhead.reference.channel import ChannelConfig
 
 AUTHORIZER, OTHER = "0x" + "aa" * 20, "0x" + "bb" * 20

@@ -10,9 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from sqlalchemy import Column, Engine, Integer, MetaData, Table
 
-from wellhead.gateway.channel_book import AdmissionError
+from wellhead.gateway.channels.book import AdmissionError
+from wellhead.gateway.channels.ledger import Ledger, UnknownChannelError
 from wellhead.gateway.database import make_tables, open_database
-from wellhead.gateway.ledger import Ledger, UnknownChannelError
 from wellhead.reference.channel import MAX_AMOUNT, ChannelConfig, ChannelFigures
 
 CHANNEL, OTHER = b"\x01" * 32, b"\x02" * 32

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy.exc import OperationalError
 
-from wellhead.gateway.ledger import Change, Ledger, UnknownChannelError
-from wellhead.gateway.sole_ledger import SoleLedger
+from wellhead.gateway.channels.ledger import Change, Ledger, UnknownChannelError
+from wellhead.gateway.channels.sole_ledger import SoleLedger
 from wellhead.reference.channel import ChannelConfig, ChannelFigures
 
 CHANNEL, OTHER = b"\x01" * 32, b"\x02" * 32

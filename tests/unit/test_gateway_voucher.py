@@ -11,7 +11,7 @@ from eth_typing import Hash32
 from x402.mechanisms.evm.batch_settlement.constants import BATCH_SETTLEMENT_ADDRESS, VOUCHER_TYPES
 from x402.mechanisms.evm.batch_settlement.utils import get_batch_settlement_eip712_domain
 
-from wellhead.gateway.voucher import VoucherDomain
+from wellhead.gateway.channels.voucher import VoucherDomain
 from wellhead.reference import channel
 from wellhead.reference.channel import ChannelConfig
 

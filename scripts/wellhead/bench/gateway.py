@@ -34,7 +34,7 @@ from wellhead.customer.terms import read_terms
 from wellhead.deploy.canonical import SETTLEMENT
 from wellhead.deploy.local import deploy_local
 from wellhead.errors import Refused
-from wellhead.gateway.voucher import VoucherDomain
+from wellhead.gateway.channels.voucher import VoucherDomain
 from wellhead.processes import ManagedProcess
 from wellhead.reference.channel import ChannelConfig, settlement_domain, voucher_digest
 

@@ -188,7 +188,7 @@ def settle(
 ) -> None:
     """Claim everything that was charged, now. A gateway that runs over the same ledger does it, if there is one."""
     from wellhead.gateway.assembly import open_settler
-    from wellhead.gateway.ledger import Ledger
+    from wellhead.gateway.channels.ledger import Ledger
 
     session = Session(network, deployments)
     url = ledger or _ledger_of(session, node)

@@ -29,7 +29,7 @@ from wellhead.demo.listing import SPEC, Listed
 from wellhead.demo.stage import Stage
 from wellhead.errors import Refused
 from wellhead.gateway.assembly import open_settler
-from wellhead.gateway.ledger import Ledger
+from wellhead.gateway.channels.ledger import Ledger
 from wellhead.processes import ManagedProcess
 from wellhead.units import format_usd
 

@@ -17,21 +17,21 @@ from web3 import HTTPProvider, Web3
 from wellhead.chain import local
 from wellhead.deploy.canonical import SETTLEMENT
 from wellhead.gateway.app import Counter, create_app
-from wellhead.gateway.books import Books, SharedBooks, SoleBooks
-from wellhead.gateway.channel_chain import ChannelChain
-from wellhead.gateway.channel_desk import ChannelDesk
-from wellhead.gateway.channel_figures import ChannelLedger
-from wellhead.gateway.channel_watch import ChannelWatch
-from wellhead.gateway.claim_policy import ClaimPolicy
-from wellhead.gateway.claim_sender import SendingPolicy
+from wellhead.gateway.channels.books import Books, SharedBooks, SoleBooks
+from wellhead.gateway.channels.chain import ChannelChain
+from wellhead.gateway.channels.desk import ChannelDesk
+from wellhead.gateway.channels.figures import ChannelLedger
+from wellhead.gateway.channels.ledger import Ledger
+from wellhead.gateway.channels.sole_ledger import SoleLedger
+from wellhead.gateway.channels.watch import ChannelWatch
+from wellhead.gateway.claims.policy import ClaimPolicy
+from wellhead.gateway.claims.sender import SendingPolicy
+from wellhead.gateway.claims.settler import DEFAULT_CLAIM_POLICY, Settler
 from wellhead.gateway.config import GatewayConfig
 from wellhead.gateway.exact_desk import ExactDesk
 from wellhead.gateway.facilitator import Facilitator
-from wellhead.gateway.ledger import Ledger
 from wellhead.gateway.meters import Meters
 from wellhead.gateway.offer import offer_page
-from wellhead.gateway.settler import DEFAULT_CLAIM_POLICY, Settler
-from wellhead.gateway.sole_ledger import SoleLedger
 from wellhead.gateway.terms import Terms
 from wellhead.gateway.till import Till
 from wellhead.gateway.upstreams import Upstreams

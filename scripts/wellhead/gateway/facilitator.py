@@ -45,8 +45,8 @@ from wellhead.chain import artifacts, revert
 from wellhead.chain.contracts.batch_settlement import BatchSettlement
 from wellhead.deploy.canonical import COLLECTOR, SETTLEMENT
 from wellhead.errors import Misused, Refused
-from wellhead.gateway import channel_payment
-from wellhead.gateway.channel_payment import ChannelPayment
+from wellhead.gateway.channels import payment as channel_payment
+from wellhead.gateway.channels.payment import ChannelPayment
 from wellhead.gateway.config import GatewayConfig
 from wellhead.gateway.signer import RenewedSigner
 from wellhead.gateway.terms import TokenDomain

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple, Protocol
 
-from wellhead.gateway.channel_book import ChannelAccount
+from wellhead.gateway.channels.book import ChannelAccount
 
 
 class Receipt(NamedTuple):

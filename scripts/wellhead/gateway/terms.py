@@ -12,7 +12,7 @@ import orjson
 from x402.mechanisms.evm.batch_settlement.constants import SCHEME_BATCH_SETTLEMENT
 from x402.mechanisms.evm.constants import SCHEME_EXACT
 
-from wellhead.gateway.channel_book import ChannelAccount
+from wellhead.gateway.channels.book import ChannelAccount
 from wellhead.gateway.config import GatewayConfig
 
 PAYMENT_REQUIRED, PAYMENT_RESPONSE, PAYMENT_SIGNATURE = (

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from x402.mechanisms.evm.batch_settlement.constants import SCHEME_BATCH_SETTLEMENT
 
-from wellhead.gateway import channel_payment
-from wellhead.gateway.channel_desk import ChannelDesk
-from wellhead.gateway.channel_payment import Kind, UnreadablePaymentError
+from wellhead.gateway.channels import payment as channel_payment
+from wellhead.gateway.channels.desk import ChannelDesk
+from wellhead.gateway.channels.payment import Kind, UnreadablePaymentError
 from wellhead.gateway.exact_desk import ExactDesk
 from wellhead.gateway.openai_shape import RequestError
 from wellhead.gateway.sale import PaymentRefusedError, Receipt, Sale

@@ -15,9 +15,9 @@ from web3.exceptions import BlockNotFound, Web3Exception
 from web3.types import FilterParams
 
 from wellhead.chain.contracts.batch_settlement import BatchSettlement
-from wellhead.gateway.books import Books
-from wellhead.gateway.channel_figures import read_figures
-from wellhead.gateway.ledger import UnknownChannelError
+from wellhead.gateway.channels.books import Books
+from wellhead.gateway.channels.figures import read_figures
+from wellhead.gateway.channels.ledger import UnknownChannelError
 
 POLL_SECONDS = 1.0
 # What nodes let one ask for at once.

@@ -16,8 +16,8 @@ from uuid import uuid4
 from sqlalchemy import Connection, Row, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from wellhead.gateway import ledger_tables as tables
-from wellhead.gateway.channel_book import ChannelAccount
+from wellhead.gateway.channels import ledger_tables as tables
+from wellhead.gateway.channels.book import ChannelAccount
 from wellhead.gateway.database import make_tables, open_database, reading
 from wellhead.reference.channel import ChannelConfig, ChannelFigures
 

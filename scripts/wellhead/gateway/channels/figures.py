@@ -11,8 +11,8 @@ from web3 import Web3
 
 from wellhead.chain.contracts.batch_settlement import BatchSettlement
 from wellhead.deploy.canonical import MULTICALL
-from wellhead.gateway.channel_book import ChannelAccount
-from wellhead.gateway.ledger import Claimable, UnknownChannelError
+from wellhead.gateway.channels.book import ChannelAccount
+from wellhead.gateway.channels.ledger import Claimable, UnknownChannelError
 from wellhead.reference.channel import ChannelConfig, ChannelFigures
 
 CHANNELS_PER_READ = 200  # about 6 million gas of what a node allows one eth_call

@@ -24,10 +24,10 @@ from x402.mechanisms.evm.batch_settlement.types import VoucherClaim
 from x402.schemas import PaymentPayload, PaymentRequirements
 
 from wellhead.chain.contracts.batch_settlement import BatchSettlement
-from wellhead.gateway.channel_book import ChannelAccount
-from wellhead.gateway.channel_figures import read_figures
-from wellhead.gateway.channel_payment import ChannelPayment
-from wellhead.gateway.channel_watch import ChannelWatch
+from wellhead.gateway.channels.book import ChannelAccount
+from wellhead.gateway.channels.figures import read_figures
+from wellhead.gateway.channels.payment import ChannelPayment
+from wellhead.gateway.channels.watch import ChannelWatch
 from wellhead.gateway.facilitator import CHAIN_UNAVAILABLE, Facilitator
 from wellhead.gateway.sale import PaymentRefusedError
 from wellhead.gateway.terms import channel_state, header

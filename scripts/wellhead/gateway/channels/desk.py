@@ -19,14 +19,14 @@ from x402.mechanisms.evm.batch_settlement.errors import (
     ERR_WITHDRAW_DELAY_MISMATCH,
 )
 
-from wellhead.gateway.books import Books
-from wellhead.gateway.channel_book import AdmissionError, ChannelAccount
-from wellhead.gateway.channel_chain import ChannelChain, Moved
-from wellhead.gateway.channel_payment import ChannelPayment, Kind
-from wellhead.gateway.ledger import Admission, UnknownChannelError
+from wellhead.gateway.channels.book import AdmissionError, ChannelAccount
+from wellhead.gateway.channels.books import Books
+from wellhead.gateway.channels.chain import ChannelChain, Moved
+from wellhead.gateway.channels.ledger import Admission, UnknownChannelError
+from wellhead.gateway.channels.payment import ChannelPayment, Kind
+from wellhead.gateway.channels.voucher import VoucherDomain
 from wellhead.gateway.sale import KnownChannel, PaymentRefusedError, Receipt
 from wellhead.gateway.terms import Terms, channel_state, header
-from wellhead.gateway.voucher import VoucherDomain
 from wellhead.units import format_usd
 
 NOBODY = "0x" + "00" * 20

@@ -13,8 +13,8 @@ from concurrent.futures import Future
 from itertools import count
 from typing import NamedTuple
 
-from wellhead.gateway.channel_book import ChannelAccount
-from wellhead.gateway.ledger import Admission, Change, Claimable, Ledger, UnknownChannelError
+from wellhead.gateway.channels.book import ChannelAccount
+from wellhead.gateway.channels.ledger import Admission, Change, Claimable, Ledger, UnknownChannelError
 from wellhead.reference.channel import ChannelConfig, ChannelFigures
 
 

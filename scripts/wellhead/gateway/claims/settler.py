@@ -20,10 +20,11 @@ from web3 import Web3
 from wellhead.chain.contracts.batch_settlement import BatchSettlement
 from wellhead.chain.contracts.settle_router import SettleRouter
 from wellhead.errors import Refused
-from wellhead.gateway.channel_figures import ChannelLedger, catch_up
-from wellhead.gateway.claim_batch import BatchBuilder
-from wellhead.gateway.claim_journal import FINAL, ClaimJournal
-from wellhead.gateway.claim_policy import (
+from wellhead.gateway.channels.figures import ChannelLedger, catch_up
+from wellhead.gateway.claims.batch import BatchBuilder
+from wellhead.gateway.claims.journal import FINAL, ClaimJournal
+from wellhead.gateway.claims.lease import LeaseLostError, SettlerLease
+from wellhead.gateway.claims.policy import (
     ClaimPlan,
     ClaimPolicy,
     ClaimRow,
@@ -31,9 +32,8 @@ from wellhead.gateway.claim_policy import (
     plan_claims,
     unclaimable,
 )
-from wellhead.gateway.claim_sender import ClaimSender, SendingPolicy, UnderWay
+from wellhead.gateway.claims.sender import ClaimSender, SendingPolicy, UnderWay
 from wellhead.gateway.database import open_database
-from wellhead.gateway.settler_lease import LeaseLostError, SettlerLease
 
 LEASE_SECONDS = 60  # above any one look: a node that answers so slowly is no use anyway
 REST_PER_LOOK = 9

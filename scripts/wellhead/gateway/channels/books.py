@@ -8,10 +8,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import ParamSpec, Protocol, TypeVar
 
-from wellhead.gateway.channel_book import ChannelAccount
+from wellhead.gateway.channels.book import ChannelAccount
+from wellhead.gateway.channels.ledger import Admission, Claimable, Ledger
+from wellhead.gateway.channels.sole_ledger import SoleLedger
 from wellhead.gateway.database import CONNECTIONS
-from wellhead.gateway.ledger import Admission, Claimable, Ledger
-from wellhead.gateway.sole_ledger import SoleLedger
 from wellhead.reference.channel import ChannelConfig, ChannelFigures
 
 P = ParamSpec("P")

@@ -21,10 +21,10 @@ from wellhead.chain.contracts.batch_settlement import BatchSettlement
 from wellhead.chain.local import chain_time
 from wellhead.chain.revert import ContractRefused
 from wellhead.errors import Misused
-from wellhead.gateway.channel_figures import ChannelLedger, look_again
-from wellhead.gateway.claim_batch import BatchBuilder
-from wellhead.gateway.claim_fees import Fees, first_fees, raised_fees
-from wellhead.gateway.claim_journal import (
+from wellhead.gateway.channels.figures import ChannelLedger, look_again
+from wellhead.gateway.claims.batch import BatchBuilder
+from wellhead.gateway.claims.fees import Fees, first_fees, raised_fees
+from wellhead.gateway.claims.journal import (
     DROPPED,
     FINAL,
     REVERTED,
@@ -33,7 +33,7 @@ from wellhead.gateway.claim_journal import (
     JournalRow,
     Signed,
 )
-from wellhead.gateway.claim_policy import ClaimPlan
+from wellhead.gateway.claims.policy import ClaimPlan
 
 _GWEI = 10**9
 _log = logging.getLogger(__name__)

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from wellhead.errors import Misused
-from wellhead.gateway.channel_book import ChannelAccount
-from wellhead.gateway.ledger import Claimable
+from wellhead.gateway.channels.book import ChannelAccount
+from wellhead.gateway.channels.ledger import Claimable
 from wellhead.reference.channel import MIN_WITHDRAW_DELAY_SECONDS
 from wellhead.reference.dense_claims import MAX_RECEIVERS
 

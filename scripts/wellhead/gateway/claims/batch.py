@@ -17,7 +17,7 @@ from wellhead.chain import revert
 from wellhead.chain.contracts.settle_router import SettleRouter
 from wellhead.chain.revert import ContractRefused
 from wellhead.chain.transact import GAS_MARGIN_PERCENT
-from wellhead.gateway.claim_policy import ClaimRow
+from wellhead.gateway.claims.policy import ClaimRow
 from wellhead.reference import channel as twin
 from wellhead.reference.channel import ClaimRow as SignedRow
 from wellhead.reference.dense_claims import SignedClaim
