@@ -29,11 +29,12 @@ from wellhead.gateway.paths import (
     MODELS_PATH,
     OFFER_PATH,
     PAID_PATHS,
+    RECEIPTS_PATH,
     STATUS_PATH,
 )
 from wellhead.gateway.prices import PriceList, Tokens
 from wellhead.gateway.sale import PaymentRefusedError, Receipt, Sale
-from wellhead.gateway.streaming import stream_answer
+from wellhead.gateway.streaming import Billed, stream_answer
 from wellhead.gateway.terms import PAYMENT_REQUIRED, PAYMENT_RESPONSE, PAYMENT_SIGNATURE, Terms, header
 from wellhead.gateway.till import Till
 from wellhead.gateway.upstreams import Answer, Upstreams
@@ -53,8 +54,11 @@ Lifespan = Callable[[Starlette], AbstractAsyncContextManager[None]]
 class Counter:
     """Where calls are sold. One per gateway."""
 
-    def __init__(self, terms: Terms, till: Till, upstreams: Upstreams, meters: Meters) -> None:
-        self._terms, self._till, self._upstreams, self._meters = terms, till, upstreams, meters
+    def __init__(
+        self, terms: Terms, till: Till, upstreams: Upstreams, meters: Meters, billed: Billed
+    ) -> None:
+        self._terms, self._till, self._upstreams = terms, till, upstreams
+        self._meters, self._billed = meters, billed
         self._prices = PriceList(terms.config.models)
 
     @property
@@ -119,7 +123,7 @@ class Counter:
         async with self._upstreams.ask(call.path, call.body, stream=call.stream) as answer:
             self._meters.upstream_seconds.observe(answer.waited_seconds)
             if answer.body is None:
-                await stream_answer(call, sale, answer, self._meters, request.receive, send)
+                await stream_answer(call, sale, answer, self._meters, self._billed, request.receive, send)
                 return None
             passed_on = Response(answer.body, answer.status, answer.headers)
             if answer.status >= 400:
@@ -130,6 +134,8 @@ class Counter:
             receipt = await sale.charge(call.cost_usd6(known))
             self._meters.charged(call, known, receipt.charged_usd6, counted=tokens is not None)
             self._meters.ended(call, "served")
+            if receipt.charged_usd6:
+                self._billed(answer.member, call.work_units(known))
             return _with_receipt(passed_on, receipt)
 
     # 402 --------------------------------------------------------------------------------------------
@@ -180,14 +186,21 @@ def create_app(
     status: Status,
     is_healthy: Callable[[], bool],
     lifespan: Lifespan,
+    receipts: Callable[[], Awaitable[dict[str, Any]]] | None = None,
 ) -> ASGIApp:
-    """The gateway's routes. `offer` is what it sells, `status` how it stands now, `is_healthy` whether it can sell."""
+    """The gateway's routes. `offer` is what it sells, `status` how it stands now, `is_healthy` whether it can sell.
+    `receipts` are what a pool's gateway signs for its members."""
 
     async def show_offer(_: Request) -> Response:
         return JSONResponse(offer)
 
     async def show_status(_: Request) -> Response:
         return JSONResponse(await status())
+
+    async def show_receipts(_: Request) -> Response:
+        if receipts is None:
+            raise HTTPException(404, "this gateway pays a node and not a pool, so it signs no receipts")
+        return JSONResponse(await receipts())
 
     async def healthz(_: Request) -> Response:
         healthy = is_healthy()
@@ -212,6 +225,7 @@ def create_app(
             Route(MODELS_PATH, counter.models),
             Route(OFFER_PATH, show_offer),
             Route(STATUS_PATH, show_status),
+            Route(RECEIPTS_PATH, show_receipts),
             Route(HEALTH_PATH, healthz),
             Route(METRICS_PATH, metrics),
         ],

@@ -15,8 +15,10 @@ from starlette.types import ASGIApp
 from web3 import HTTPProvider, Web3
 
 from wellhead.chain import local
+from wellhead.chain.contracts.compute_pool import ComputePool
 from wellhead.deploy.canonical import SETTLEMENT
 from wellhead.gateway.app import Counter, create_app
+from wellhead.gateway.chain_clock import ChainClock
 from wellhead.gateway.channels.books import Books, SharedBooks, SoleBooks
 from wellhead.gateway.channels.chain import ChannelChain
 from wellhead.gateway.channels.desk import ChannelDesk
@@ -32,6 +34,8 @@ from wellhead.gateway.exact_desk import ExactDesk
 from wellhead.gateway.facilitator import Facilitator
 from wellhead.gateway.meters import Meters
 from wellhead.gateway.offer import offer_page
+from wellhead.gateway.pool.receipts import PoolReceipts
+from wellhead.gateway.streaming import Billed
 from wellhead.gateway.terms import Terms
 from wellhead.gateway.till import Till
 from wellhead.gateway.upstreams import Upstreams
@@ -50,7 +54,11 @@ class Gateway:
         w3 = Web3(HTTPProvider(config.rpc_url, request_kwargs={"timeout": 30}))
         self.terms = Terms(config, facilitator.domain, authorizer.address)
         self._ledger, self.books = _open_books(config)
-        self._watch = ChannelWatch(w3, SETTLEMENT.address, self.books, config.withdraw_delay_seconds)
+        clock = ChainClock()
+        self._pool: PoolReceipts | None = None
+        if config.members:
+            self._pool = PoolReceipts(config, ComputePool(w3, config.pay_to), authorizer, clock)
+        self._watch = ChannelWatch(w3, SETTLEMENT.address, self.books, config.withdraw_delay_seconds, clock)
         chain = ChannelChain(w3, SETTLEMENT.address, facilitator, authorizer, self._watch)
         till = Till(ChannelDesk(self.terms, self.books, chain), ExactDesk(self.terms, facilitator))
         claiming = ClaimPolicy(
@@ -59,12 +67,21 @@ class Gateway:
         self._settler = open_settler(
             *(w3, config.settle_router, authorizer, self._ledger, config.ledger_url), claiming
         )
-        self._upstreams = Upstreams([str(url) for url in config.upstreams], config.upstream_timeout_seconds)
+        self._upstreams = Upstreams(
+            [str(url) for url in config.upstreams], config.upstream_timeout_seconds, config.members
+        )
         self.meters = Meters()
-        counter = Counter(self.terms, till, self._upstreams, self.meters)
+        billed: Billed = self._pool.billed.add if self._pool else _pays_no_pool
+        counter = Counter(self.terms, till, self._upstreams, self.meters, billed)
         offer = offer_page(self.terms)
         self.app: ASGIApp = create_app(
-            counter, offer, self.meters, self.status, lambda: not self._watch.is_blind(), self._running
+            counter,
+            offer,
+            self.meters,
+            self.status,
+            lambda: not self._watch.is_blind(),
+            self._running,
+            self.receipts if self._pool else None,
         )
 
     async def status(self) -> dict[str, Any]:
@@ -85,18 +102,32 @@ class Gateway:
             ],
         }
 
+    async def receipts(self) -> dict[str, Any]:
+        """What a pool's gateway signs for the period that ended last."""
+        assert self._pool is not None
+        return await asyncio.to_thread(self._pool.page)
+
     @asynccontextmanager
     async def _running(self, _: Starlette) -> AsyncIterator[None]:
         await self._watch.try_look()  # until then nobody is served by channel
-        watching = asyncio.create_task(self._watch.run())
+        tasks = [asyncio.create_task(self._watch.run())]
+        if self._pool:
+            tasks.append(asyncio.create_task(self._pool.billed.run()))
         self._settler.start()
         try:
             yield
         finally:
-            watching.cancel()
+            for task in tasks:
+                task.cancel()
             await asyncio.to_thread(self._settler.stop)
             await self._upstreams.close()
+            if self._pool:
+                await asyncio.to_thread(self._pool.billed.close)
             await self.books.close()
+
+
+def _pays_no_pool(_member: int, _units: int) -> None:
+    """A node's whole income is its own: nobody asks whose work it was."""
 
 
 def open_settler(

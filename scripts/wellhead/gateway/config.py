@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field, HttpUrl
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, HttpUrl, model_validator
 
 from wellhead.fields import Address
 from wellhead.gateway.prices import ModelPrice
@@ -21,6 +23,8 @@ class GatewayConfig(BaseModel):
     upstreams: tuple[HttpUrl, ...] = Field(min_length=1, max_length=256)
     upstream_timeout_seconds: float = Field(default=60, gt=0, le=600)
     models: tuple[ModelPrice, ...] = Field(min_length=1)
+    # If `pay_to` is a pool: the member behind each upstream, in the same order. Its work is counted for it.
+    members: tuple[Annotated[int, Field(ge=1, lt=2**32)], ...] = ()
 
     rpc_url: str
     chain_id: int = Field(gt=0)
@@ -45,6 +49,15 @@ class GatewayConfig(BaseModel):
     claim_age_seconds: int = Field(default=3_600, gt=0)
     # As SQLAlchemy writes it. SQLite: this gateway is alone on it. PostgreSQL: several may share it.
     ledger_url: str = "sqlite:///gateway.db"
+
+    @model_validator(mode="after")
+    def _every_upstream_is_a_members(self) -> GatewayConfig:
+        """Or all are the node's that is paid."""
+        if self.members and len(self.members) != len(self.upstreams):
+            raise ValueError(
+                f"{len(self.members)} members for {len(self.upstreams)} upstreams: name one for each"
+            )
+        return self
 
     @property
     def network(self) -> str:

@@ -44,6 +44,10 @@ class Call:
         """What it costs if the upstream counted `tokens`: never more than the ceiling, whatever it says."""
         return min(self.price.cost_up(tokens), self.ceiling_usd6)
 
+    def work_units(self, tokens: Tokens) -> int:
+        """The work in it, as a pool counts it: tokens either way, and never more than can have been charged for."""
+        return min(tokens.input, self.most.input) + min(tokens.output, self.most.output)
+
 
 def read_call(path: str, body: bytes, prices: PriceList) -> Call:
     """The request in `body`. Raises RequestError for what no upstream could serve; it judges the rest."""

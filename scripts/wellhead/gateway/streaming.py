@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+from collections.abc import Callable
 
 import aiohttp
 from starlette.types import Receive, Send
@@ -25,11 +26,14 @@ from wellhead.gateway.upstreams import Answer
 STALL_SECONDS = 60.0
 RECEIPT_EVENT = b"event: payment-response\ndata: %b\n\n"
 
+# Told of every charged call: the member that served it, and the tokens.
+Billed = Callable[[int, int], None]
+
 _log = logging.getLogger(__name__)
 
 
 async def stream_answer(
-    call: Call, sale: Sale, answer: Answer, meters: Meters, receive: Receive, send: Send
+    call: Call, sale: Sale, answer: Answer, meters: Meters, billed: Billed, receive: Receive, send: Send
 ) -> None:
     """Send `answer` as it comes and end `sale`."""
     meter = StreamMeter(wants_usage=call.wants_usage)
@@ -41,7 +45,7 @@ async def stream_answer(
         gone.cancel()
         passing.cancel()
         # However this ends, what was produced is charged: a cancelled request is no exception.
-        ending = asyncio.create_task(_end(call, sale, meter, meters, passing, send))
+        ending = asyncio.create_task(_end(call, sale, answer, meter, meters, billed, passing, send))
         await asyncio.shield(ending)
 
 
@@ -68,7 +72,14 @@ async def _hung_up(receive: Receive) -> None:
 
 
 async def _end(
-    call: Call, sale: Sale, meter: StreamMeter, meters: Meters, passing: asyncio.Task[None], send: Send
+    call: Call,
+    sale: Sale,
+    answer: Answer,
+    meter: StreamMeter,
+    meters: Meters,
+    billed: Billed,
+    passing: asyncio.Task[None],
+    send: Send,
 ) -> None:
     problem = await _problem(passing)
     if not (meter.tokens.output or meter.counted):
@@ -86,6 +97,8 @@ async def _end(
         return
     meters.charged(call, meter.tokens, receipt.charged_usd6, counted=meter.counted)
     meters.ended(call, "streamed" if meter.done else "cut off")
+    if receipt.charged_usd6:
+        billed(answer.member, call.work_units(meter.tokens))
     end = DONE if meter.done else _error_event(problem or "the connection was lost", "upstream_invalid")
     await _finish(send, end + RECEIPT_EVENT % receipt.header.encode())
 

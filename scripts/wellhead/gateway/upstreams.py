@@ -33,6 +33,8 @@ class Node:
     """What is known of one upstream."""
 
     url: str
+    # The member of a pool that it is, 0 if no pool is paid.
+    member: int = 0
     under_way: int = 0
     wait_seconds: float = 0.0
     failures: int = 0
@@ -52,10 +54,11 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An upstream's answer whose first byte has come, after `waited_seconds`. `body` is None if it is to be read as a
-    stream."""
+    """The answer of a node, that of `member`, whose first byte has come after `waited_seconds`. `body` is None if it is
+    to be read as a stream."""
 
     status: int
+    member: int
     waited_seconds: float
     headers: dict[str, str]
     body: bytes | None
@@ -70,9 +73,13 @@ class Answer:
 class Upstreams:
     """Every node that serves what the gateway sells."""
 
-    def __init__(self, urls: Sequence[str], timeout_seconds: float) -> None:
-        """`timeout_seconds` bounds the wait for an answer, and each silence within a stream."""
-        self.nodes = [Node(url.rstrip("/")) for url in urls]
+    def __init__(self, urls: Sequence[str], timeout_seconds: float, members: Sequence[int] = ()) -> None:
+        """`timeout_seconds` bounds the wait for an answer, and each silence within a stream. `members` are those of a
+        pool behind each of `urls`, if there is one."""
+        self.nodes = [
+            Node(url.rstrip("/"), member)
+            for url, member in zip(urls, members or (0,) * len(urls), strict=True)
+        ]
         self._timeout = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=timeout_seconds)
         self._session: aiohttp.ClientSession | None = None
         self._urls: dict[tuple[str, str], URL] = {}
@@ -97,7 +104,7 @@ class Upstreams:
                 started = time.monotonic()
                 try:
                     response = await self._send("POST", node, path, body)
-                    answer = await _read(response, started, stream=stream and response.status == 200)
+                    answer = await _read(response, node, started, stream=stream and response.status == 200)
                 except (TimeoutError, aiohttp.ClientError) as error:
                     node.failed(time.monotonic())
                     if len(tried) < len(self.nodes):
@@ -128,7 +135,7 @@ class Upstreams:
             try:
                 started = time.monotonic()
                 response = await self._send("GET", node, MODELS_PATH, None)
-                return await _read(response, started, stream=False)
+                return await _read(response, node, started, stream=False)
             except (TimeoutError, aiohttp.ClientError) as error:
                 if len(tried) == len(self.nodes):
                     raise _no_answer(error) from None
@@ -164,17 +171,21 @@ class Upstreams:
         )
 
 
-async def _read(response: aiohttp.ClientResponse, started: float, *, stream: bool) -> Answer:
+async def _read(response: aiohttp.ClientResponse, node: Node, started: float, *, stream: bool) -> Answer:
     headers = {name: response.headers[name] for name in PASSED_HEADERS if name in response.headers}
     if stream and headers.get("content-type", "").startswith("text/event-stream"):
-        return Answer(response.status, time.monotonic() - started, headers, None, response.content)
+        return Answer(
+            response.status, node.member, time.monotonic() - started, headers, None, response.content
+        )
     body = bytearray()
     async for chunk in response.content.iter_any():
         body += chunk
         if len(body) > MAX_ANSWER_BYTES:
             response.close()
             raise aiohttp.ClientPayloadError(f"an answer of more than {MAX_ANSWER_BYTES} bytes")
-    return Answer(response.status, time.monotonic() - started, headers, bytes(body), response.content)
+    return Answer(
+        response.status, node.member, time.monotonic() - started, headers, bytes(body), response.content
+    )
 
 
 def _no_answer(error: Exception) -> RequestError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from web3.contract.contract import ContractFunction
 
 from wellhead.chain.contracts.base import Wrapper
+from wellhead.chain.local import chain_time
 from wellhead.reference.merkle import Reading
 from wellhead.reference.pool import Account, Flow, Membership, PeriodBook, Schedule
 from wellhead.reference.pool_receipt import Receipt
@@ -28,6 +29,13 @@ class ComputePool(Wrapper):
         """The oracle's rounds whose windows end at the start and at the end of `period`, at least 1."""
         base, end = self.read("roundsOf", period)
         return int(base), int(end)
+
+    def asset(self) -> str:
+        return str(self.read("asset"))
+
+    def now(self) -> int:
+        """Chain time of the latest block."""
+        return chain_time(self.w3)
 
     def gateway(self) -> str:
         return str(self.read("gateway"))

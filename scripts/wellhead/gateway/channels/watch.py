@@ -15,6 +15,7 @@ from web3.exceptions import BlockNotFound, Web3Exception
 from web3.types import FilterParams
 
 from wellhead.chain.contracts.batch_settlement import BatchSettlement
+from wellhead.gateway.chain_clock import ChainClock
 from wellhead.gateway.channels.books import Books
 from wellhead.gateway.channels.figures import read_figures
 from wellhead.gateway.channels.ledger import UnknownChannelError
@@ -41,10 +42,15 @@ class ChannelWatch:
     """Looks at new blocks again and again; see `run`."""
 
     def __init__(
-        self, w3: Web3, settlement: ChecksumAddress, books: Books, withdraw_delay_seconds: int
+        self,
+        w3: Web3,
+        settlement: ChecksumAddress,
+        books: Books,
+        withdraw_delay_seconds: int,
+        clock: ChainClock,
     ) -> None:
         """Channels can be emptied within `withdraw_delay_seconds`: a third of it may pass without a look."""
-        self._w3, self._books = w3, books
+        self._w3, self._books, self._clock = w3, books, clock
         self._contract = BatchSettlement(w3, settlement)
         self._topics = [self._contract.contract.events[name]().topic for name in EVENTS]
         self._followed: set[bytes] = set()
@@ -103,6 +109,7 @@ class ChannelWatch:
 
     def _changed(self) -> frozenset[bytes]:
         latest = self._w3.eth.get_block("latest")
+        self._clock.saw(latest["timestamp"])
         number, block_hash = latest["number"], bytes(latest["hash"])
         if not self._marks:
             self._marks.append(Mark(number, block_hash, frozenset()))
