@@ -56,7 +56,7 @@ class _Up:
 
 @pytest.fixture(scope="module")
 def cli(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WarmCli]:
-    warm = WarmCli(tmp_path_factory.mktemp("cli"))
+    warm = WarmCli(tmp_path_factory.mktemp("cli") / "wellhead")
     yield warm
     warm.close()
 
