@@ -1,4 +1,5 @@
-"""What a paid call costs on its way: upstream alone, our gateway before it, x402's own middleware before it.
+"""What a paid call costs on its way: upstream alone, and before it a proxy that sells nothing, our gateway, x402's own
+middleware.
 
 All on one machine in one run, so that ratios mean something: the same upstream, the same load, vouchers of the same
 shape signed beforehand, one deposit per channel. Times are the client's, CPU is the server process's own.
@@ -57,19 +58,30 @@ class Side:
     single_p50_ms: float
     cpu_us_per_request: float
 
+    def added_p50_ms(self, upstream: Side) -> float:
+        """Over the upstream alone, one call at a time."""
+        return round(self.single_p50_ms - upstream.single_p50_ms, 3)
+
+    def times_throughput(self, other: Side) -> float:
+        return round(self.requests_per_second / other.requests_per_second, 1)
+
 
 @dataclass(frozen=True)
 class Measured:
     """All sides of one run, and what they come to."""
 
     upstream: Side
+    # The gateway's server and upstream client without anything between them.
+    bare_proxy: Side
     gateway: Side
     stock: Side
     # Two gateways over one PostgreSQL, if one was given.
     shared: Side | None
-    # Over the upstream alone, one call at a time.
     added_p50_ms: float
     times_stock_throughput: float
+    # The same two of the bare proxy: no gateway of these parts can do better.
+    bare_proxy_added_p50_ms: float
+    bare_proxy_times_stock_throughput: float
     verify_us: float
 
 
@@ -85,6 +97,9 @@ def measure(calls: int, shared_ledger_url: str | None = None) -> Measured:
         receiver = Account.create().address
         bare = stack.enter_context(_serving(place, "wellhead.bench.gateway_sides", "upstream", "{port}"))
         upstream_url, _ = bare
+        passing_on = stack.enter_context(
+            _serving(place, "wellhead.bench.gateway_sides", "bare_proxy", "{port}", upstream_url)
+        )
 
         def start_gateway(ledger_url: str) -> tuple[str, int]:
             return stack.enter_context(
@@ -108,16 +123,20 @@ def measure(calls: int, shared_ledger_url: str | None = None) -> Measured:
         )
         customer = _Customer(chain, manifest.usd)
         upstream = _side([bare], calls, None)
+        bare_proxy = _side([passing_on], calls, None)
         gateway = _side([sole], calls, customer)
         shared = _side(several, calls, customer) if several else None
         stock = _side([stock_server], max(calls // 5, WORKERS), customer)
     return Measured(
         upstream,
+        bare_proxy,
         gateway,
         stock,
         shared,
-        added_p50_ms=round(gateway.single_p50_ms - upstream.single_p50_ms, 3),
-        times_stock_throughput=round(gateway.requests_per_second / stock.requests_per_second, 1),
+        added_p50_ms=gateway.added_p50_ms(upstream),
+        times_stock_throughput=gateway.times_throughput(stock),
+        bare_proxy_added_p50_ms=bare_proxy.added_p50_ms(upstream),
+        bare_proxy_times_stock_throughput=bare_proxy.times_throughput(stock),
         verify_us=round(verify_us(), 1),
     )
 

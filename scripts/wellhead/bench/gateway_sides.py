@@ -1,7 +1,8 @@
-"""The other sides of the gateway's benchmark, each a process of its own: a bare upstream, and x402's own middleware
-before it.
+"""The other sides of the gateway's benchmark, each a process of its own: a bare upstream; before it a proxy of the
+gateway's own server and client that sells nothing, or x402's own middleware.
 
 `python -m wellhead.bench.gateway_sides upstream PORT`
+`python -m wellhead.bench.gateway_sides bare_proxy PORT UPSTREAM`
 `python -m wellhead.bench.gateway_sides stock PORT UPSTREAM RPC ASSET RECEIVER PRICE`
 """
 
@@ -30,6 +31,7 @@ from x402.schemas import AssetAmount, PaymentPayload, PaymentRequirements, Settl
 from x402.schemas.responses import SupportedResponse
 
 from wellhead.chain import keys, local
+from wellhead.gateway.upstreams import Upstreams
 
 PATH = "/v1/embeddings"
 DIMENSIONS = 384
@@ -56,6 +58,25 @@ def upstream() -> ASGIApp:
             pass
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": answer})
+
+    return app
+
+
+def bare_proxy(upstream_url: str) -> ASGIApp:
+    """What a call costs that the gateway only passes on: as fast as anything that sells calls on its parts can be."""
+    upstreams = Upstreams([upstream_url], timeout_seconds=30)
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+        body = b""
+        while True:
+            message = await receive()
+            body += message.get("body", b"")
+            if not message.get("more_body"):
+                break
+        async with upstreams.ask(scope["path"], body, stream=False) as answer:
+            await Response(answer.body, answer.status, answer.headers)(scope, receive, send)
 
     return app
 
@@ -113,8 +134,11 @@ def stock(upstream_url: str, rpc_url: str, asset: str, receiver: str, price_usd6
 def main(arguments: list[str]) -> None:
     """Serve the side that is named, on loopback."""
     side, port, *rest = arguments
+    app: ASGIApp
     if side == "upstream":
         app = upstream()
+    elif side == "bare_proxy":
+        app = bare_proxy(*rest)
     else:
         upstream_url, rpc_url, asset, receiver, price = rest
         app = stock(upstream_url, rpc_url, asset, receiver, int(price))

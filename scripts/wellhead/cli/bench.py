@@ -65,7 +65,8 @@ def gateway(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Measure a paid call: upstream alone, our gateway, x402's own middleware; on a chain of its own."""
+    """Measure a paid call: upstream alone, a proxy that sells nothing, our gateway, x402's own middleware; on a chain
+    of its own."""
     from wellhead.bench import gateway as gateway_bench
 
     measured = gateway_bench.measure(calls, postgres)
@@ -74,13 +75,13 @@ def gateway(
 
 def _draw_sides(console: Console, measured: GatewayMeasured) -> None:
     rows = []
-    for name in ("upstream", "gateway", "shared", "stock"):
+    for name in ("upstream", "bare_proxy", "gateway", "shared", "stock"):
         side = getattr(measured, name)
         if side is None:
             continue
         rows.append(
             (
-                name,
+                name.replace("_", " "),
                 f"{side.requests_per_second:,.0f}",
                 *(f"{value:.2f}" for value in (side.p50_ms, side.p99_ms, side.single_p50_ms)),
                 f"{side.cpu_us_per_request:,.0f}",
@@ -103,6 +104,10 @@ def _draw_sides(console: Console, measured: GatewayMeasured) -> None:
         for name, value, target, met in targets
     ]
     console.print(render.table(["figure", "measured", "target", ""], verdicts))
+    console.print(
+        f"A bare proxy of the same server and client: {measured.bare_proxy_added_p50_ms} ms added, "
+        f"{measured.bare_proxy_times_stock_throughput} times the stock middleware's throughput."
+    )
 
 
 def _draw(console: Console, measured: dict[str, gas_bench.Gas]) -> None:
