@@ -13,18 +13,24 @@ from wellhead.reference.channel import MAX_AMOUNT
 LOCK_TIMEOUT_SECONDS = 10
 # So many of one process may talk to PostgreSQL at once, and a few more that do so now and then.
 CONNECTIONS, SPARE_CONNECTIONS = 16, 8
+_DIGITS = len(str(MAX_AMOUNT))
 _READING = "reading"
 _MAKING_TABLES = 0x57454C4C  # what gateways that start at once agree to lock
+
+
+def digits(value: int) -> str:
+    """As `Amount` has it."""
+    return f"{value:0{_DIGITS}d}"
 
 
 class Amount(TypeDecorator[int]):
     """An integer below 2^128, which no database has: decimal digits of one length, so that they sort as numbers do."""
 
-    impl = String(len(str(MAX_AMOUNT)))
+    impl = String(_DIGITS)
     cache_ok = True
 
     def process_bind_param(self, value: int | None, _dialect: Any) -> str | None:
-        return None if value is None else f"{value:0{len(str(MAX_AMOUNT))}d}"
+        return None if value is None else digits(value)
 
     def process_result_value(self, value: str | None, _dialect: Any) -> int | None:
         return None if value is None else int(value)

@@ -53,6 +53,7 @@ class SoleBooks:
 
     def __init__(self, ledger: SoleLedger) -> None:
         self._ledger = ledger
+        self._written: tuple[Future[None], asyncio.Future[None]] | None = None
 
     async def account(self, channel_id: bytes) -> ChannelAccount:
         return self._ledger.account(channel_id)
@@ -67,7 +68,10 @@ class SoleBooks:
 
     async def charge(self, admitted: Admission, cost: int) -> ChannelAccount:
         charged = self._ledger.charge(admitted, cost)
-        await _shielded(charged.written)
+        if self._written is None or self._written[0] is not charged.written:
+            # All who wait for the same write share one way back from its thread.
+            self._written = charged.written, asyncio.wrap_future(charged.written)
+        await asyncio.shield(self._written[1])  # the write goes on if the waiting is cancelled
         return charged.account
 
     async def release(self, admitted: Admission) -> None:
@@ -127,8 +131,3 @@ class SharedBooks:
         return await asyncio.get_running_loop().run_in_executor(
             self._threads, partial(step, *arguments, **options)
         )
-
-
-async def _shielded(written: Future[None]) -> None:
-    """Wait for `written`, which goes on if the waiting is cancelled."""
-    await asyncio.shield(asyncio.wrap_future(written))

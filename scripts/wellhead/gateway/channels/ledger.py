@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from typing import Any, NamedTuple
 from uuid import uuid4
 
@@ -18,7 +18,7 @@ from sqlalchemy.exc import IntegrityError
 
 from wellhead.gateway.channels import ledger_tables as tables
 from wellhead.gateway.channels.book import ChannelAccount
-from wellhead.gateway.database import make_tables, open_database, reading
+from wellhead.gateway.database import digits, make_tables, open_database, reading
 from wellhead.reference.channel import ChannelConfig, ChannelFigures
 
 
@@ -124,7 +124,7 @@ class Ledger:
         fresh = ChannelAccount(config)
         with suppress(IntegrityError), self._engine.begin() as connection:  # another worker may be first
             if connection.execute(_row(channel_id)).first() is None:
-                connection.execute(insert(tables.channels), [_values(Change(channel_id, None, fresh), None)])
+                connection.execute(insert(tables.channels), _values(channel_id, fresh))
         with self._locked(channel_id) as (connection, account):
             known = account.seen(figures)
             self._write(connection, channel_id, account, known)
@@ -133,24 +133,17 @@ class Ledger:
     # Whole books ------------------------------------------------------------------------------------
 
     def store(self, changes: Sequence[Change]) -> None:
-        """Write the books of several channels at once; durable when this returns. For one who is alone on the ledger:
-        what the database holds is not looked at."""
+        """Write the books of several channels at once; durable when this returns. For one who is alone on the ledger,
+        which is SQLite then: what the database holds is not looked at."""
         now = self._clock()
-        fresh = [_values(change, now) for change in changes if change.before is None]
-        waiting: list[dict[str, Any]] = []
-        counted: list[dict[str, Any]] = []
-        for change in changes:
-            if change.before is not None:
-                since = _since(change.before, change.after, now)
-                (waiting if since == {} else counted).append(_row_of(change) | since)
-        with self._engine.begin() as connection:
-            for statement, rows in (
-                (insert(tables.channels), fresh),
-                (tables.STORE, waiting),
-                (tables.STORE_SINCE, counted),
-            ):
-                if rows:
-                    connection.execute(statement, rows)
+        rows = [_stored(change, now) for change in changes]
+        with closing(
+            self._engine.raw_connection()
+        ) as connection:  # closing takes back what was not committed
+            cursor = connection.cursor()
+            cursor.execute("BEGIN IMMEDIATE")
+            cursor.executemany(tables.STORE, rows)
+            connection.commit()
 
     # Reading ----------------------------------------------------------------------------------------
 
@@ -203,22 +196,27 @@ def _row(channel_id: bytes) -> Any:
     return select(tables.channels).where(tables.channels.c.channel_id == channel_id)
 
 
-def _values(change: Change, now: float | None) -> dict[str, Any]:
+def _values(channel_id: bytes, account: ChannelAccount) -> dict[str, Any]:
     """The whole row of a channel that is new."""
-    books = {name: getattr(change.after, name) for name in tables.BOOKS}
-    since = now if change.after.unclaimed else None
-    return {
-        **change.after.config._asdict(),
-        **books,
-        "channel_id": change.channel_id,
-        "unclaimed_since": since,
-    }
+    books = {name: getattr(account, name) for name in tables.BOOKS}
+    return {**account.config._asdict(), **books, "channel_id": channel_id}
 
 
-def _row_of(change: Change) -> dict[str, Any]:
-    """The books of a channel that is stored already, for `tables.STORE`."""
-    books: dict[str, Any] = {name: getattr(change.after, name) for name in tables.BOOKS}
-    return books | {"stored_channel": change.channel_id}
+def _stored(change: Change, now: float) -> tuple[object, ...]:
+    """The values of `tables.STORE`."""
+    after = change.after
+    if change.before is None:
+        since: dict[str, float | None] = {"unclaimed_since": now if after.unclaimed else None}
+    else:
+        since = _since(change.before, after, now)
+    return (
+        change.channel_id,
+        *after.config,
+        *(digits(after.charged), digits(after.signed_ceiling), after.signature),
+        *(digits(after.balance), digits(after.total_claimed), digits(after.refund_nonce)),
+        after.withdraw_requested_at,
+        *(since.get("unclaimed_since"), not since),
+    )
 
 
 def _since(before: ChannelAccount, after: ChannelAccount, now: float) -> dict[str, float | None]:

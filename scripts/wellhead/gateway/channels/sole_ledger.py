@@ -19,16 +19,16 @@ from wellhead.reference.channel import ChannelConfig, ChannelFigures
 
 
 class Charged(NamedTuple):
-    """A charge in memory; durable once `written` is done, taken back if that holds an error."""
+    """A charge in memory; durable once `written` is done, taken back if that holds an error. All that is written at
+    once shares one `written`."""
 
     account: ChannelAccount
     written: Future[None]
 
 
 class Waiting(NamedTuple):
-    """Somebody who waits for a channel to be on disk, and what it was charged for that."""
+    """A channel that somebody waits for to be on disk, and what it was charged for that."""
 
-    written: Future[None]
     channel_id: bytes
     cost: int
 
@@ -47,6 +47,7 @@ class SoleLedger:
         self._changed: set[bytes] = set()
         self._unwritten: set[bytes] = set()
         self._waiting: list[Waiting] = []
+        self._written: Future[None] = Future()
         self._lock = threading.Lock()
         self._work = threading.Condition(self._lock)
         self._closed = False
@@ -79,12 +80,10 @@ class SoleLedger:
 
     def charge(self, admitted: Admission, cost: int) -> Charged:
         """The call was served and cost `cost`. Raises UnknownChannelError for one that has ended already."""
-        written: Future[None] = Future()
         with self._work:
             self._end(admitted)
             account = self._account(admitted.channel_id).charge(admitted.price, cost)
-            self._keep(account, Waiting(written, admitted.channel_id, cost))
-        return Charged(account, written)
+            return Charged(account, self._keep(account, Waiting(admitted.channel_id, cost)))
 
     def release(self, admitted: Admission) -> None:
         """The call was not served. Harmless if it has ended already."""
@@ -98,14 +97,13 @@ class SoleLedger:
 
     def seen(self, channel_id: bytes, config: ChannelConfig, figures: ChannelFigures) -> ChannelAccount:
         """Take over the chain's figures of a channel, new or known; durable when this returns."""
-        written: Future[None] = Future()
         with self._work:
             try:
                 account = self._account(channel_id)
             except UnknownChannelError:
                 account = ChannelAccount(config)
             known = account.seen(figures)
-            self._keep(known, Waiting(written, channel_id, 0))
+            written = self._keep(known, Waiting(channel_id, 0))
         written.result()
         return known
 
@@ -140,11 +138,12 @@ class SoleLedger:
             raise UnknownChannelError(f"admission {admitted.admission_id} was charged or released")
         self._admitted.remove(admitted.admission_id)
 
-    def _keep(self, account: ChannelAccount, waiting: Waiting) -> None:
+    def _keep(self, account: ChannelAccount, waiting: Waiting) -> Future[None]:
         self._accounts[waiting.channel_id] = account
         self._changed.add(waiting.channel_id)
         self._waiting.append(waiting)
         self._work.notify()
+        return self._written
 
     # The writer -------------------------------------------------------------------------------------
 
@@ -155,14 +154,16 @@ class SoleLedger:
                 last = self._closed
                 due = self._changed | self._unwritten
                 after = {channel_id: self._accounts[channel_id] for channel_id in due}
-                waiting = self._waiting
-                self._changed, self._unwritten, self._waiting = set(), set(), []
+                waiting, written = self._waiting, self._written
+                self._changed, self._unwritten, self._waiting, self._written = set(), set(), [], Future()
             if after:
-                self._write(after, waiting)
+                self._write(after, waiting, written)
             if last:
                 return
 
-    def _write(self, after: Mapping[bytes, ChannelAccount], waiting: list[Waiting]) -> None:
+    def _write(
+        self, after: Mapping[bytes, ChannelAccount], waiting: list[Waiting], written: Future[None]
+    ) -> None:
         changes = [Change(channel_id, self._stored.get(channel_id), new) for channel_id, new in after.items()]
         try:
             self._ledger.store(changes)
@@ -173,9 +174,7 @@ class SoleLedger:
                     account = self._accounts[one.channel_id]
                     self._accounts[one.channel_id] = account.take_back(one.cost)
                 self._unwritten |= after.keys()  # should it be on disk after all, the next change corrects it
-            for one in waiting:
-                one.written.set_exception(error)
+            written.set_exception(error)
             return
         self._stored.update(after)
-        for one in waiting:
-            one.written.set_result(None)
+        written.set_result(None)
