@@ -8,6 +8,7 @@ from x402.http.utils import encode_payment_signature_header
 from x402.mechanisms.evm.batch_settlement.types import ChannelConfig as WireConfig
 from x402.schemas import PaymentPayload, PaymentRequirements
 
+from wellhead.customer.tab import Begun
 from wellhead.reference.channel import ChannelConfig
 
 
@@ -18,16 +19,20 @@ class Payment(NamedTuple):
     payload: dict[str, Any]
     requirements: PaymentRequirements
     channel_id: bytes
-    ceiling_usd6: int
+    begun: Begun
     deposit_usd6: int
+
+    @property
+    def ceiling_usd6(self) -> int:
+        return self.begun.ceiling
 
 
 def payment_of(
-    offer: PaymentRequirements, payload: dict[str, Any], channel_id: bytes, ceiling: int, deposit: int
+    offer: PaymentRequirements, payload: dict[str, Any], channel_id: bytes, begun: Begun, deposit: int
 ) -> Payment:
     """`payload` as the payment of `offer`."""
     header = encode_payment_signature_header(PaymentPayload(payload=payload, accepted=offer))
-    return Payment(header, payload, offer, channel_id, ceiling, deposit)
+    return Payment(header, payload, offer, channel_id, begun, deposit)
 
 
 def voucher_payload(

@@ -10,7 +10,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from eth_account.signers.local import LocalAccount
@@ -25,6 +24,7 @@ from x402.schemas import PaymentRequired, PaymentRequirements
 
 from wellhead.customer.payment import Payment, payment_of, voucher_payload, wire_config
 from wellhead.customer.spending import SpendingLimit
+from wellhead.customer.tab import GatewayBooks, Tab
 from wellhead.errors import Refused
 from wellhead.reference import channel
 from wellhead.reference.channel import (
@@ -52,18 +52,6 @@ class Bounds(NamedTuple):
     @property
     def chain_id(self) -> int:
         return int(self.network.removeprefix("eip155:"))
-
-
-@dataclass(slots=True)
-class Tab:
-    """One channel as this side knows it. Money in atomic units, cumulative."""
-
-    config: ChannelConfig
-    balance: int
-    charged: int
-    reserved: int = 0
-    # While a deposit is under way: what does not fit without it waits for its end.
-    deposit_over: Future[None] | None = None
 
 
 class Purse:
@@ -111,7 +99,7 @@ class Purse:
         channel_id, tab = self._tab(offer)
         amount = int(offer.amount)
         with self._lock:
-            missing = tab.charged + tab.reserved + amount - tab.balance
+            missing = tab.missing(amount)
             if missing > 0 and tab.deposit_over is not None:
                 return tab.deposit_over
             if missing > self.bounds.usd6_per_deposit:
@@ -134,8 +122,7 @@ class Purse:
             raise Refused(f"the receipt says that {charged!r} was charged of {amount}")
         with self._lock:
             tab = self._tabs[payment.channel_id]
-            tab.reserved -= amount
-            tab.charged += int(charged)
+            tab.end(payment.begun, int(charged))
             tab.balance += payment.deposit_usd6
         if self._limit is not None:
             self._limit.give_back(amount - int(charged))
@@ -149,7 +136,7 @@ class Purse:
             self._limit.give_back(int(payment.requirements.amount))
         with self._lock:
             tab = self._tabs[payment.channel_id]
-            tab.reserved -= int(payment.requirements.amount)
+            tab.end(payment.begun, 0)
             if payment.deposit_usd6:
                 figures = self._read_figures(payment.channel_id)
                 tab.balance, tab.charged = figures.balance, max(tab.charged, figures.total_claimed)
@@ -159,16 +146,21 @@ class Purse:
     def corrected(self, payment: Payment, terms: PaymentRequired) -> bool:
         """Take over what the gateway's 402 says of the channel, if we signed for it; whether to try again."""
         offer = next((offer for offer in terms.accepts if offer.scheme == SCHEME), None)
-        state = (offer.extra or {}).get("channelState") if offer else None
+        extra = (offer.extra if offer else None) or {}
+        state = extra.get("channelState")
         if not isinstance(state, dict):
             return False
         charged = _amount(state.get("chargedCumulativeAmount"))
         figures = self._read_figures(payment.channel_id)
-        if charged is None or not figures.total_claimed <= charged <= self._signed(payment, offer, figures):
+        signed_ceiling = self._signed(payment, extra, figures)
+        if charged is None or not figures.total_claimed <= charged <= signed_ceiling:
             return False
+        reserved = _amount(extra.get("reserved")) or 0
         with self._lock:
             tab = self._tabs[payment.channel_id]
-            tab.charged, tab.balance = charged, figures.balance
+            tab.correct(payment.begun, GatewayBooks(charged, reserved, signed_ceiling))
+            if tab.deposit_over is None:
+                tab.balance = figures.balance
         return True
 
     # Money back -------------------------------------------------------------------------------------
@@ -177,10 +169,10 @@ class Purse:
         """A wish to have all that the channel has left: signed over what was charged, so that it buys nothing."""
         channel_id, tab = self._tab(offer)
         with self._lock:
-            payload = voucher_payload(
-                "refund", tab.config, channel_id, tab.charged, self._sign(channel_id, tab.charged)
-            )
-            return payment_of(offer, payload, channel_id, tab.charged, 0)
+            asked = tab.ask_back()
+            signature = self._sign(channel_id, asked.ceiling)
+            payload = voucher_payload("refund", tab.config, channel_id, asked.ceiling, signature)
+            return payment_of(offer, payload, channel_id, asked, 0)
 
     def given_back(self, payment: Payment) -> int:
         """The refund was made; how much the chain says came back."""
@@ -223,21 +215,20 @@ class Purse:
             return channel_id, self._tabs[channel_id]
 
     def _voucher(self, offer: PaymentRequirements, channel_id: bytes, tab: Tab, amount: int) -> Payment:
-        ceiling = tab.charged + tab.reserved + amount
-        payload = voucher_payload("voucher", tab.config, channel_id, ceiling, self._sign(channel_id, ceiling))
+        begun = tab.begin(amount)
+        signature = self._sign(channel_id, begun.ceiling)
+        payload = voucher_payload("voucher", tab.config, channel_id, begun.ceiling, signature)
         payload["concurrent"] = True
-        tab.reserved += amount
-        return payment_of(offer, payload, channel_id, ceiling, 0)
+        return payment_of(offer, payload, channel_id, begun, 0)
 
     def _deposit(self, offer: PaymentRequirements, channel_id: bytes, tab: Tab, amount: int) -> Payment:
         deposit = self.bounds.usd6_per_deposit
-        ceiling = tab.charged + tab.reserved + amount
+        begun = tab.begin(amount)
         payload = create_batch_settlement_eip3009_deposit_payload(
-            EthAccountSigner(self._account), offer, wire_config(tab.config), deposit, ceiling
+            EthAccountSigner(self._account), offer, wire_config(tab.config), deposit, begun.ceiling
         ).to_dict()
-        tab.reserved += amount
         tab.deposit_over = Future()
-        return payment_of(offer, payload | {"concurrent": True}, channel_id, ceiling, deposit)
+        return payment_of(offer, payload | {"concurrent": True}, channel_id, begun, deposit)
 
     def _deposit_over(self, payment: Payment) -> None:
         with self._lock:
@@ -250,9 +241,9 @@ class Purse:
         digest = channel.voucher_digest(self._domain, channel_id, ceiling)
         return bytes(self._account.unsafe_sign_hash(Hash32(digest)).signature)
 
-    def _signed(self, payment: Payment, offer: Any, figures: ChannelFigures) -> int:
+    def _signed(self, payment: Payment, extra: dict[str, Any], figures: ChannelFigures) -> int:
         """The most that we signed for, as the gateway can prove it; what was claimed needed our signature as well."""
-        state = (offer.extra or {}).get("voucherState")
+        state = extra.get("voucherState")
         if not isinstance(state, dict):
             return figures.total_claimed
         ceiling = _amount(state.get("signedMaxClaimable")) or 0

@@ -98,6 +98,9 @@ def channel_state(channel_id: bytes, account: ChannelAccount) -> dict[str, Any]:
 def corrective(channel_id: bytes, account: ChannelAccount) -> dict[str, Any]:
     """Our books of a channel, with the payer's own signature to prove them, where there is one."""
     shown: dict[str, Any] = {"channelState": channel_state(channel_id, account)}
+    if account.reserved:
+        # Not x402's: for a payer side with several calls under way, which must tell these from what it lost.
+        shown["reserved"] = str(account.reserved)
     if account.signature:
         shown["voucherState"] = {
             "signedMaxClaimable": str(account.signed_ceiling),
