@@ -7,7 +7,21 @@ import sys
 import typer
 from rich.console import Console
 
-from wellhead.cli import bench, clock, demo, deploy, doctor, gateway, infer, node, oracle, shares, up, usd
+from wellhead.cli import (
+    bench,
+    clock,
+    demo,
+    deploy,
+    doctor,
+    gateway,
+    infer,
+    node,
+    oracle,
+    pool,
+    shares,
+    up,
+    usd,
+)
 from wellhead.errors import WellheadError
 
 EXIT_INTERRUPTED = 130
@@ -29,6 +43,7 @@ app.add_typer(usd.app, name="usd")
 app.add_typer(node.app, name="node")
 app.add_typer(shares.app, name="shares")
 app.add_typer(gateway.app, name="gateway")
+app.add_typer(pool.app, name="pool")
 app.add_typer(oracle.app, name="oracle")
 app.add_typer(bench.app, name="bench")
 

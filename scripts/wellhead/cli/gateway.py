@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import typer
 from pydantic import ValidationError
@@ -11,31 +11,39 @@ from rich.console import Console
 from rich.table import Table
 
 from wellhead.chain import keys
+from wellhead.chain.contracts.compute_pool import ComputePool
 from wellhead.cli import render
 from wellhead.cli.options import (
     DEFAULT_DEPLOYMENTS,
+    DEFAULT_GATEWAY_HOST,
+    DEFAULT_GATEWAY_PORT,
+    DEFAULT_GATEWAY_URL,
     DEFAULT_NETWORK,
     AsOption,
     DeploymentsOption,
     DryRunOption,
     JsonOption,
     NetworkOption,
-    NodeArgument,
 )
 from wellhead.cli.session import Session
 from wellhead.errors import Misused
 from wellhead.gateway.config import GatewayConfig
 from wellhead.units import format_usd, parse_amount, parse_duration
 
-DEFAULT_HOST, DEFAULT_PORT = "127.0.0.1", 8700
 DEFAULT_SPENT_FILE = Path.home() / ".wellhead" / "spent.json"
-DEFAULT_URL = f"http://{DEFAULT_HOST}:{DEFAULT_PORT}"
 
 LedgerOption = Annotated[
     str | None,
     typer.Option(
         "--ledger", help="Database of the channels, as SQLAlchemy writes it; default: a file per node."
     ),
+]
+
+PaidNodeArgument = Annotated[
+    int | None, typer.Argument(min=1, help="Node whose shares are paid; or see --pool.")
+]
+PoolOption = Annotated[
+    str | None, typer.Option("--pool", help="Pool that is paid in place of one node: its name or address.")
 ]
 
 app = typer.Typer(
@@ -46,10 +54,15 @@ app = typer.Typer(
 
 @app.command()
 def run(
-    node: NodeArgument,
     upstreams: Annotated[
-        list[str], typer.Option("--upstream", help="Root of an OpenAI-shaped server; repeat it for several.")
+        list[str],
+        typer.Option(
+            "--upstream",
+            help="Root of an OpenAI-shaped server, of a pool NODE=ROOT; repeat it for several.",
+        ),
     ],
+    node: PaidNodeArgument = None,
+    pool: PoolOption = None,
     price: Annotated[
         str | None, typer.Option("--price", help="Dollars per call of any model, at most six decimals.")
     ] = None,
@@ -61,46 +74,50 @@ def run(
         str, typer.Option("--authorizer", help="Who signs claims and refunds for the receiver.")
     ] = "authorizer",
     ledger: LedgerOption = None,
-    host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = DEFAULT_HOST,
+    host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = DEFAULT_GATEWAY_HOST,
     port: Annotated[
         int, typer.Option("--port", min=0, max=65_535, help="0 takes any free one.")
-    ] = DEFAULT_PORT,
+    ] = DEFAULT_GATEWAY_PORT,
     network: NetworkOption = DEFAULT_NETWORK,
     deployments: DeploymentsOption = DEFAULT_DEPLOYMENTS,
     dry_run: DryRunOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Charge for every call to a node and pay its share contract, until Ctrl-C.
+    """Charge for every call to a node and pay its share contract, or a pool of nodes, until Ctrl-C.
 
     Whoever signs pays the gas of the settlements and must do nothing else with that key meanwhile.
     """
     # x402 and its server take a second to import: only those who run a gateway wait for it.
     from wellhead.gateway.facilitator import Facilitator
+    from wellhead.gateway.pool.receipts import require_ours
     from wellhead.gateway.price_file import price_list
     from wellhead.gateway.serve import serve
 
     models = price_list(price, prices)
     session = Session(network, deployments)
+    receiver = _receiver(session, node, pool)
+    members, roots = _members_of(upstreams) if pool else ((), upstreams)
     try:
         config = GatewayConfig(
             host=host,
             port=port,
-            upstreams=upstreams,  # type: ignore[arg-type]  # pydantic parses them
+            upstreams=roots,  # type: ignore[arg-type]  # pydantic parses them
+            members=members,
             rpc_url=session.network.rpc_url,
             chain_id=session.network.chain_id,
             asset=session.manifest.usd,
-            pay_to=session.share(node).address,
+            pay_to=receiver.address,
             settle_router=session.manifest.address("SettleRouter"),
             models=models,
-            ledger_url=ledger or _ledger_of(session, node),
+            ledger_url=ledger or _ledger_of(session, receiver),
         )
     except ValidationError as error:
         problem = error.errors()[0]
         raise Misused(f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}") from None
     account, signing = (keys.load_signer(key, local_chain=session.local) for key in (signer, authorizer))
     facts = {
-        "node": node,
-        "upstreams": [str(url) for url in config.upstreams],
+        **receiver.shown,
+        "upstreams": upstreams,
         "models": [model.model_dump(exclude_none=True) for model in models],
         "pay_to": config.pay_to,
         "asset": config.asset,
@@ -111,6 +128,8 @@ def run(
     }
     if dry_run:
         Facilitator(config, account)
+        if members:
+            require_ours(config, ComputePool(session.w3, config.pay_to), signing.address)
         _show({"would_serve": True, **facts}, as_json)
         return
     serve(config, account, signing, lambda url: _show({"url": url, **facts}, as_json))
@@ -120,7 +139,7 @@ def run(
 def proxy(
     gateway: Annotated[
         str, typer.Option("--gateway", help="Root of the gateway that is paid.")
-    ] = DEFAULT_URL,
+    ] = DEFAULT_GATEWAY_URL,
     most: Annotated[str, typer.Option("--max", help="The dearest call to accept, in dollars.")] = "0.01",
     deposit: Annotated[str, typer.Option("--deposit", help="How much to deposit at a time.")] = "1",
     per_day: Annotated[str, typer.Option("--per-day", help="The most to spend in a day (UTC).")] = "5",
@@ -128,8 +147,10 @@ def proxy(
         Path, typer.Option("--spent", help="File that keeps what was spent today.")
     ] = DEFAULT_SPENT_FILE,
     signer: AsOption = "customer",
-    host: Annotated[str, typer.Option("--host", help="Whoever reaches it spends your money.")] = DEFAULT_HOST,
-    port: Annotated[int, typer.Option("--port", min=1, max=65_535)] = DEFAULT_PORT + 1,
+    host: Annotated[
+        str, typer.Option("--host", help="Whoever reaches it spends your money.")
+    ] = DEFAULT_GATEWAY_HOST,
+    port: Annotated[int, typer.Option("--port", min=1, max=65_535)] = DEFAULT_GATEWAY_PORT + 1,
     network: NetworkOption = DEFAULT_NETWORK,
     deployments: DeploymentsOption = DEFAULT_DEPLOYMENTS,
     as_json: JsonOption = False,
@@ -165,7 +186,7 @@ def proxy(
 
 @app.command()
 def status(
-    url: Annotated[str, typer.Argument(help="Root of the gateway.")] = DEFAULT_URL,
+    url: Annotated[str, typer.Argument(help="Root of the gateway.")] = DEFAULT_GATEWAY_URL,
     as_json: JsonOption = False,
 ) -> None:
     """Show what a running gateway sells for how much, who is paid, and what is still to be claimed."""
@@ -176,7 +197,8 @@ def status(
 
 @app.command()
 def settle(
-    node: NodeArgument,
+    node: PaidNodeArgument = None,
+    pool: PoolOption = None,
     authorizer: Annotated[
         str, typer.Option("--authorizer", help="Who signs claims for the receiver and pays their gas.")
     ] = "authorizer",
@@ -191,7 +213,7 @@ def settle(
     from wellhead.gateway.channels.ledger import Ledger
 
     session = Session(network, deployments)
-    url = ledger or _ledger_of(session, node)
+    url = ledger or _ledger_of(session, _receiver(session, node, pool))
     signing = keys.load_signer(authorizer, local_chain=session.local)
     settler = open_settler(session.w3, session.manifest.address("SettleRouter"), signing, Ledger(url), url)
     try:
@@ -203,10 +225,43 @@ def settle(
     render.emit(as_json, facts, lambda console: console.print(render.facts(pairs)))
 
 
-def _ledger_of(session: Session, node: int) -> str:
-    """A file per node and chain; a local chain that starts anew is another one."""
+class _Receiver(NamedTuple):
+    """Who is paid: a node's share contract, or a pool."""
+
+    address: str
+    # In the name of the ledger's file.
+    label: str
+    shown: dict[str, Any]
+
+
+def _receiver(session: Session, node: int | None, pool: str | None) -> _Receiver:
+    if (node is None) == (pool is None):
+        raise Misused("name who is paid: a node, or by --pool a pool, and not both")
+    if pool is not None:
+        address = session.pool(pool).address
+        return _Receiver(address, f"pool-{address[2:10].lower()}", {"pool": pool})
+    assert node is not None
+    return _Receiver(session.share(node).address, str(node), {"node": node})
+
+
+def _members_of(upstreams: list[str]) -> tuple[tuple[int, ...], list[str]]:
+    """The members and their servers, in one order."""
+    members, roots = [], []
+    for text in upstreams:
+        node, equals, root = text.partition("=")
+        if not (equals and node.isascii() and node.isdigit()):
+            raise Misused(
+                f"--upstream {text!r}: of a pool say whose server it is, like 7=http://127.0.0.1:8600"
+            )
+        members.append(int(node))
+        roots.append(root)
+    return tuple(members), roots
+
+
+def _ledger_of(session: Session, receiver: _Receiver) -> str:
+    """A file per receiver and chain; a local chain that starts anew is another one."""
     genesis = session.w3.eth.get_block(0)["hash"].hex().removeprefix("0x")[:8]
-    file = session.deployments / f"gateway-{session.network.chain_id}-{genesis}-{node}.db"
+    file = session.deployments / f"gateway-{session.network.chain_id}-{genesis}-{receiver.label}.db"
     return f"sqlite:///{file}"
 
 

@@ -13,6 +13,7 @@ from wellhead.chain import keys
 from wellhead.cli import render
 from wellhead.cli.options import (
     DEFAULT_DEPLOYMENTS,
+    DEFAULT_GATEWAY_URL,
     DEFAULT_NETWORK,
     AsOption,
     DeploymentsOption,
@@ -27,13 +28,12 @@ from wellhead.units import format_duration, format_usd, parse_amount
 if TYPE_CHECKING:
     from wellhead.customer.infer import PaidCall, Terms
 
-DEFAULT_GATEWAY = "http://127.0.0.1:8700"
 SHOWN_NUMBERS = 4
 
 
 def infer(
     texts: Annotated[list[str], typer.Argument(help="Texts to embed.")],
-    gateway: Annotated[str, typer.Option("--gateway", help="Root of the gateway.")] = DEFAULT_GATEWAY,
+    gateway: Annotated[str, typer.Option("--gateway", help="Root of the gateway.")] = DEFAULT_GATEWAY_URL,
     model: Annotated[str | None, typer.Option("--model", help="Default: the first that is served.")] = None,
     most: Annotated[str, typer.Option("--max", help="The dearest offer to accept, in dollars.")] = "0.01",
     deposit: Annotated[

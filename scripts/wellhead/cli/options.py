@@ -29,5 +29,11 @@ NodeArgument = Annotated[int, typer.Argument(min=1, help="Node id, as `wellhead 
 SharesArgument = Annotated[str, typer.Argument(help="Shares, at most six decimals.")]
 AccountArgument = Annotated[str, typer.Argument(help="An address, or on a local chain a role.")]
 
+PoolArgument = Annotated[
+    str, typer.Argument(help="Name of a pool, as `wellhead pool list` shows it, or its address.")
+]
+
 DEFAULT_NETWORK = "local"
 DEFAULT_DEPLOYMENTS = Path("deployments")
+DEFAULT_GATEWAY_HOST, DEFAULT_GATEWAY_PORT = "127.0.0.1", 8700
+DEFAULT_GATEWAY_URL = f"http://{DEFAULT_GATEWAY_HOST}:{DEFAULT_GATEWAY_PORT}"

@@ -10,6 +10,7 @@ from typing import Any
 from web3 import Web3
 
 from wellhead.chain import keys, local
+from wellhead.chain.contracts.compute_pool import ComputePool
 from wellhead.chain.contracts.node_registry import NodeRegistry
 from wellhead.chain.contracts.node_share import NodeShare
 from wellhead.chain.contracts.node_share_factory import NodeShareFactory
@@ -21,7 +22,7 @@ from wellhead.chain.revert import ContractRefused
 from wellhead.chain.transact import Call, Sender
 from wellhead.cli import render
 from wellhead.deploy import manifest
-from wellhead.errors import Refused
+from wellhead.errors import Misused, Refused
 from wellhead.units import format_usd, parse_address
 
 
@@ -63,6 +64,13 @@ class Session:
         """The share of `node`. Raises Misused when the node or its share does not exist."""
         self.registry.node(node)
         return self.factory.share_of(node)
+
+    def pool(self, name: str) -> ComputePool:
+        """A pool by its name in the manifest, or by its address. Raises Misused."""
+        known = self.manifest.pools.get(name)
+        if known is None and not name.startswith("0x"):
+            raise Misused(f"no pool {name!r} here; known: {', '.join(self.manifest.pools) or 'none'}")
+        return ComputePool(self.w3, parse_address(name, "pool") if known is None else known.address)
 
     def sender(self, reference: str) -> Sender:
         """Who signs; see `wellhead.chain.keys.load_signer`."""

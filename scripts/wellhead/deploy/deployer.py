@@ -36,6 +36,7 @@ def deploy_all(sender: Sender, parameters: Parameters, folder: Path, *, dry_run:
     w3 = sender.w3
     plan = Plan(parameters)
     chain_id = w3.eth.chain_id
+    known = manifest.read(chain_id, folder)
     wanted = manifest.Manifest(
         chain_id=chain_id,
         parameters=parameters,
@@ -43,8 +44,9 @@ def deploy_all(sender: Sender, parameters: Parameters, folder: Path, *, dry_run:
             placed.name: manifest.Deployed(address=placed.address, init_code_hash=placed.init_code_hash)
             for placed in plan.placements
         },
+        pools={} if known is None else known.pools,
     )
-    refuse_other_code(manifest.read(chain_id, folder), wanted)
+    refuse_other_code(known, wanted)
     missing_canonical(w3)  # refuses while nothing is written or sent
     missing = [placed for placed in plan.placements if not is_placed(w3, placed)]
     if dry_run:

@@ -33,6 +33,8 @@ class Manifest(BaseModel):
     chain_id: int
     parameters: Parameters
     contracts: dict[str, Deployed]
+    # Pools that were made on this deployment, by the name that whoever made them gave.
+    pools: dict[str, Deployed] = {}
 
     @property
     def usd(self) -> str:

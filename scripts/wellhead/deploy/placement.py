@@ -67,11 +67,9 @@ def is_placed(w3: Web3, wanted: Placement) -> bool:
 def place(sender: Sender, wanted: Placement) -> str:
     """Deploy through the proxy; the transaction's hash. Raises Refused when nothing appears."""
     w3 = sender.w3
-    data = wanted.salt + wanted.init_code
-    probe: TxParams = {"from": sender.address, "to": PROXY, "data": data}
     transaction: TxParams = {
-        **probe,
-        "gas": _estimate(w3, probe) * 11 // 10,
+        **_call(sender, wanted),
+        "gas": estimate(sender, wanted) * 11 // 10,
         "nonce": w3.eth.get_transaction_count(sender.address, "pending"),
         "chainId": w3.eth.chain_id,
         "maxFeePerGas": Wei(w3.eth.gas_price * 2),
@@ -84,11 +82,18 @@ def place(sender: Sender, wanted: Placement) -> str:
     return Web3.to_hex(receipt["transactionHash"])
 
 
-def _estimate(w3: Web3, transaction: TxParams) -> int:
+def estimate(sender: Sender, wanted: Placement) -> int:
+    """Gas to deploy it. Raises ContractRefused with what the constructor says."""
     try:
-        return w3.eth.estimate_gas(transaction)
+        # The proxy passes nothing on of why a constructor refuses; made directly, it says so itself.
+        sender.w3.eth.call({"from": sender.address, "data": wanted.init_code})
+        return sender.w3.eth.estimate_gas(_call(sender, wanted))
     except (ContractCustomError, ContractLogicError, Web3RPCError) as error:
         raise revert.from_exception(error) from error
+
+
+def _call(sender: Sender, wanted: Placement) -> TxParams:
+    return {"from": sender.address, "to": PROXY, "data": wanted.salt + wanted.init_code}
 
 
 def ensure_proxy(sender: Sender) -> None:

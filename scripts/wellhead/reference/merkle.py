@@ -71,6 +71,10 @@ class RecordTree:
         """The 23 bytes that a report names."""
         return self._levels[-1][0][:ROOT_BYTES]
 
+    def holds(self, node_id: int) -> bool:
+        """Whether the tree has a record of the node."""
+        return node_id in self._place
+
     def proof(self, node_id: int) -> list[bytes]:
         """The siblings from the node's leaf to the root; MerkleError if the tree does not hold the node."""
         if node_id not in self._place:

@@ -2,13 +2,29 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from web3.contract.contract import ContractFunction
 
 from wellhead.chain.contracts.base import Wrapper
+from wellhead.chain.contracts.node_registry import ascii_text, ascii_word
 from wellhead.chain.local import chain_time
 from wellhead.reference.merkle import Reading
 from wellhead.reference.pool import Account, Flow, Membership, PeriodBook, Schedule
 from wellhead.reference.pool_receipt import Receipt
+
+
+class PoolTerms(NamedTuple):
+    """What is fixed for good when a pool is made, in the order of the ABI. IComputePool has the bounds."""
+
+    gpu_class: str
+    tau_seconds: int
+    period_rounds: int
+    collecting_seconds: int
+
+    def encode(self) -> tuple[bytes, int, int, int]:
+        """As the contract takes it."""
+        return (ascii_word(self.gpu_class, 16, "gpu class"), *self[1:])
 
 
 class ComputePool(Wrapper):
@@ -29,6 +45,15 @@ class ComputePool(Wrapper):
         """The oracle's rounds whose windows end at the start and at the end of `period`, at least 1."""
         base, end = self.read("roundsOf", period)
         return int(base), int(end)
+
+    def terms(self) -> PoolTerms:
+        return PoolTerms(
+            ascii_text(self.read("gpuClass")),
+            *(int(self.read(name)) for name in ("tauSeconds", "periodRounds", "collectingSeconds")),
+        )
+
+    def oracle(self) -> str:
+        return str(self.read("oracle"))
 
     def asset(self) -> str:
         return str(self.read("asset"))
@@ -51,6 +76,11 @@ class ComputePool(Wrapper):
 
     def account_of(self, node: int) -> Account:
         return Account(*self.read("accountOf", node))
+
+    def joined_nodes(self) -> list[int]:
+        """Every node that ever joined, ascending: one question over the chain's whole history."""
+        logs = self.contract.events.JoinPool().get_logs(from_block=0)
+        return sorted({int(log["args"]["node"]) for log in logs})
 
     def membership_of(self, node: int) -> Membership:
         _, first_period, end_period, admitted = self.read("membershipOf", node)

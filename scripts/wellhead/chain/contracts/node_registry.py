@@ -35,9 +35,9 @@ class NodeSpec(NamedTuple):
     def encode(self) -> tuple[bytes, int, bytes, int, int, bytes]:
         """As the contract takes it: names as left-aligned ASCII."""
         return (
-            _ascii(self.gpu_class, 16, "gpu class"),
+            ascii_word(self.gpu_class, 16, "gpu class"),
             self.gpu_count,
-            _ascii(self.region, 8, "region"),
+            ascii_word(self.region, 8, "region"),
             self.power_watts,
             self.sla_bps,
             self.spec_hash,
@@ -107,7 +107,7 @@ class NodeRegistry(Wrapper):
         return Node(
             operator=operator,
             status=Status(status),
-            spec=NodeSpec(_text(gpu_class), gpu_count, _text(region), power, sla, spec_hash),
+            spec=NodeSpec(ascii_text(gpu_class), gpu_count, ascii_text(region), power, sla, spec_hash),
             registered_at=registered_at,
             bond_usd6=bond,
             committed_until=committed_until,
@@ -115,11 +115,13 @@ class NodeRegistry(Wrapper):
         )
 
 
-def _ascii(text: str, size: int, what: str) -> bytes:
+def ascii_word(text: str, size: int, what: str) -> bytes:
+    """`text` as contracts keep short names: left-aligned in `size` bytes. Raises Misused."""
     if not text.isascii() or not 1 <= len(text) <= size:
         raise Misused(f"{what} {text!r} is not 1 to {size} ASCII characters")
     return text.encode().ljust(size, b"\0")
 
 
-def _text(value: bytes) -> str:
+def ascii_text(value: bytes) -> str:
+    """What `ascii_word` made a word of."""
     return value.rstrip(b"\0").decode(errors="replace")

@@ -20,9 +20,10 @@ class Round(NamedTuple):
 
 
 class PostedReport(NamedTuple):
-    """A report as it was posted. `records` are its entries, packed."""
+    """A report as it was posted: its `root` of 23 bytes, and the entries that it pushed, packed."""
 
     round: int
+    root: bytes
     records: bytes
     vetoed: bool
 
@@ -57,7 +58,7 @@ class TelemetryOracle(Wrapper):
             event["args"]["round"] for event in self.contract.events.RoundVetoed().get_logs(from_block=0)
         }
         return [
-            PostedReport(args["round"], bytes(args["records"]), args["round"] in vetoed)
+            PostedReport(args["round"], bytes(args["root"]), bytes(args["records"]), args["round"] in vetoed)
             for args in (event["args"] for event in self.contract.events.Reported().get_logs(from_block=0))
         ]
 

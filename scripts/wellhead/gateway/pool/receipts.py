@@ -12,7 +12,6 @@ from wellhead.errors import Refused
 from wellhead.gateway.chain_clock import ChainClock
 from wellhead.gateway.config import GatewayConfig
 from wellhead.gateway.pool.billed_work import BilledWork
-from wellhead.reference.pool import Schedule
 from wellhead.reference.pool_receipt import Receipt, pool_domain, receipt_digest
 
 
@@ -24,16 +23,11 @@ class PoolReceipts:
     ) -> None:
         """`key` signs. Raises Refused when the pool, or a member behind an upstream, is not what `config` says."""
         self._key, self._clock = key, clock
+        require_ours(config, pool, key.address)
         self._schedule = pool.schedule()
-        _require_ours(config, pool, key.address, self._schedule.period_at(pool.now()))
         self._pool, self._domain = pool.address, pool_domain(config.chain_id, pool.address)
         self.billed = BilledWork(config.ledger_url, config.chain_id, pool.address, self.period_now)
         self._signed: dict[Receipt, str] = {}
-
-    @property
-    def schedule(self) -> Schedule:
-        """The pool's terms."""
-        return self._schedule
 
     def period_now(self) -> int:
         """The period under way; 0 before the first."""
@@ -60,7 +54,10 @@ class PoolReceipts:
         return f"0x{bytes(signed.signature).hex()}"
 
 
-def _require_ours(config: GatewayConfig, pool: ComputePool, signer: str, period: int) -> None:
+def require_ours(config: GatewayConfig, pool: ComputePool, signer: str) -> None:
+    """Raise Refused unless receipts by `signer` count in `pool`, which is paid in our dollars and has our members, at
+    the latest from its next period on."""
+    following = pool.schedule().period_at(pool.now()) + 1
     if pool.gateway() != signer:
         raise Refused(
             f"the gateway of the pool at {pool.address} is {pool.gateway()}: receipts by {signer} would be worth "
@@ -69,7 +66,7 @@ def _require_ours(config: GatewayConfig, pool: ComputePool, signer: str, period:
     if pool.asset() != config.asset:
         raise Refused(f"the pool at {pool.address} is paid in {pool.asset()}, not in {config.asset}")
     for member in config.members:
-        if not pool.membership_of(member).covers(period + 1):
+        if not pool.membership_of(member).covers(following):
             raise Refused(
                 f"node {member} is no member of the pool at {pool.address}: its operator joins it "
                 f"(`wellhead pool join`), once the pool's owner has admitted it (`wellhead pool admit`)"

@@ -1,0 +1,86 @@
+"""The best two records of a member's work, out of a chain of rounds some of which are vetoed, silent or restarted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import pytest
+
+from wellhead.chain.contracts.telemetry_oracle import PostedReport
+from wellhead.pool.evidence import PostedRounds
+from wellhead.reference.merkle import RecordTree
+from wellhead.reference.record import NodeRecord, pack_entries
+
+FIRST, LAST = 10, 14
+
+
+def record(round_number: int, work_units: int) -> NodeRecord:
+    return NodeRecord(3_600 * round_number, 0, 0, 0, 0, work_units, 8)
+
+
+@dataclass
+class OracleStandIn:
+    """Reports as they were posted, and which rounds are final."""
+
+    posted: list[PostedReport] = field(default_factory=list)
+    open_rounds: set[int] = field(default_factory=set)
+
+    def post(self, round_number: int, work: dict[int, int], *, pushed: tuple[int, ...] | None = None) -> None:
+        records = {node: record(round_number, units) for node, units in work.items()}
+        entries = {node: records[node] for node in (pushed if pushed is not None else records)}
+        root = RecordTree(records.items()).root
+        self.posted.append(PostedReport(round_number, root, pack_entries(entries), False))
+
+    def reports(self) -> list[PostedReport]:
+        return self.posted
+
+    def is_final(self, round_number: int) -> bool:
+        return round_number not in self.open_rounds
+
+
+@pytest.fixture
+def oracle() -> OracleStandIn:
+    return OracleStandIn()
+
+
+def rounds(oracle: OracleStandIn) -> PostedRounds:
+    return PostedRounds(oracle, FIRST, LAST)  # type: ignore[arg-type]
+
+
+def stretch(oracle: OracleStandIn, node: int) -> tuple[int, int, int] | None:
+    evidence = rounds(oracle).of(node)
+    return evidence and (evidence.base.round, evidence.end.round, evidence.served_units)
+
+
+def test_the_whole_period_and_nothing_outside_of_it(oracle: OracleStandIn) -> None:
+    for number in range(FIRST - 1, LAST + 2):
+        oracle.post(number, {1: 100 * number, 2: 7})
+    assert rounds(oracle).has(LAST)
+    assert stretch(oracle, 1) == (FIRST, LAST, 400)
+    assert stretch(oracle, 2) is None  # it did nothing
+    assert stretch(oracle, 3) is None  # nobody knows it
+
+
+def test_rounds_that_are_not_final_or_did_not_push_everything_do_not_count(oracle: OracleStandIn) -> None:
+    oracle.post(10, {1: 100, 2: 5}, pushed=(1,))
+    oracle.post(11, {1: 200, 2: 5})
+    oracle.post(13, {1: 300, 2: 9})
+    oracle.post(14, {1: 400, 2: 9})
+    oracle.open_rounds = {14}
+    assert not rounds(oracle).has(14)
+    assert stretch(oracle, 1) == (11, 13, 100)
+
+
+def test_counters_that_were_restarted_leave_the_longer_part(oracle: OracleStandIn) -> None:
+    for number, units in ((10, 1_000), (11, 1_500), (12, 20), (13, 90), (14, 400)):
+        oracle.post(number, {1: units})
+    assert stretch(oracle, 1) == (10, 11, 500)
+
+
+def test_the_proofs_lead_to_the_posted_root(oracle: OracleStandIn) -> None:
+    for number in (10, 14):
+        oracle.post(number, {node: node * number for node in range(1, 6)})
+    evidence = rounds(oracle).of(4)
+    assert evidence is not None
+    assert NodeRecord.unpack(evidence.end.record).work_units == 56
+    assert len(evidence.end.proof) == 3
