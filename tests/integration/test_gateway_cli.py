@@ -6,29 +6,25 @@ import json
 import signal
 import socket
 import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from command_line import running, wellhead
 from loopback import serving
 from standin_upstream import MODEL, StandInUpstream
-from typer.testing import CliRunner
 from web3.constants import ADDRESS_ZERO
 
 from wellhead.attestation import sign_all
 from wellhead.chain import keys, local
 from wellhead.chain.contracts.node_share_factory import ShareTerms
 from wellhead.chain.transact import Sender
-from wellhead.cli import app
 from wellhead.cli.session import Session
 from wellhead.deploy.local import deploy_local
 from wellhead.errors import Misused, Refused
 from wellhead.node_spec import SpecDocument
 
-START_TIMEOUT_SECONDS = 60
 PRICE_USD6 = 2_500
 SPEC = SpecDocument(
     name="a node",
@@ -39,7 +35,6 @@ SPEC = SpecDocument(
     sla_bps=9_900,
     models=(MODEL,),
 )
-WELLHEAD = [sys.executable, "-c", "from wellhead.cli import main; main()"]
 
 
 class Site(NamedTuple):
@@ -72,38 +67,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         operator.send(session.factory.create(1, terms))
         network = ["--network", chain.url, "--deployments", str(folder)]
         command = ["gateway", "run", "1", "--upstream", upstream_url, "--price", "0.0025", "--port", "0"]
-        with (folder / "gateway.log").open("w") as log:
-            process = subprocess.Popen(
-                [*WELLHEAD, *command, *network, "--json"], stdout=subprocess.PIPE, stderr=log, text=True
-            )
-        try:
-            announced = read_object(process, folder / "gateway.log")
-            yield Site(session, announced["url"], upstream_url, network, announced, process)
-        finally:
-            process.kill()
-            process.wait()
-
-
-def read_object(process: subprocess.Popen[str], log: Path) -> dict[str, Any]:
-    """The JSON object that a process prints when it is ready."""
-    assert process.stdout is not None
-    deadline = time.monotonic() + START_TIMEOUT_SECONDS
-    text = ""
-    while time.monotonic() < deadline:
-        line = process.stdout.readline()
-        assert line, log.read_text()
-        text += line
-        if line.startswith("}"):
-            return dict(json.loads(text))
-    pytest.fail(f"no announcement: {text}")
-
-
-def wellhead(*arguments: str) -> str:
-    """What a command prints; raises what it raises."""
-    outcome = CliRunner().invoke(app, arguments, standalone_mode=False)
-    if outcome.exception is not None:
-        raise outcome.exception
-    return outcome.stdout
+        with running([*command, *network], folder / "gateway.log") as gateway:
+            yield Site(session, gateway.announced["url"], upstream_url, network, *gateway)
 
 
 def infer(site: Site, *arguments: str) -> str:

@@ -3,45 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import sys
-import time
 from collections.abc import Iterator
+from pathlib import Path
 
-import httpx
 import pytest
 from gateway_stage import PRICE_USD6, OpenStage, purse
+from node_process import serving_node
 
-from wellhead.chain.local import free_port
 from wellhead.customer.clients import openai_client
 from wellhead.customer.infer import Customer
-from wellhead.processes import ManagedProcess
-
-START_TIMEOUT_SECONDS = 60
 
 
 @pytest.fixture
-def node_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    port = free_port()
-    command = [sys.executable, "-m", "wellhead.runtime", "--port", str(port)]
-    process = ManagedProcess(command, tmp_path_factory.mktemp("node") / "node.log")
-    url = f"http://127.0.0.1:{port}"
-    try:
-        wait_until_up(url, process)
+def node_url(tmp_path: Path) -> Iterator[str]:
+    with serving_node(tmp_path / "node.log") as url:
         yield url
-    finally:
-        process.stop()
-
-
-def wait_until_up(url: str, process: ManagedProcess) -> None:
-    deadline = time.monotonic() + START_TIMEOUT_SECONDS
-    while time.monotonic() < deadline:
-        assert process.running, process.log_tail()
-        try:
-            if httpx.get(f"{url}/healthz", timeout=1).status_code == 200:
-                return
-        except httpx.TransportError:
-            time.sleep(0.02)  # a process of its own has no event to wait for
-    pytest.fail(f"no answer within {START_TIMEOUT_SECONDS} s: {process.log_tail()}")
 
 
 def test_similar_texts_are_closer_and_every_call_is_paid(open_stage: OpenStage, node_url: str) -> None:

@@ -8,17 +8,16 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import pytest
+from command_line import wellhead
 from loopback import serving
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
-from typer.testing import CliRunner
 from web3.types import RPCEndpoint
 
 from wellhead.chain import keys, local
 from wellhead.chain.transact import Sender
-from wellhead.cli import app
 from wellhead.cli.session import Session
 from wellhead.deploy.local import deploy_local
 from wellhead.errors import Misused, Refused
@@ -83,14 +82,6 @@ def due(site: Site) -> Site:
     oracle = site.session.oracle
     local.advance(site.session.w3, oracle.window_end_of(1) - site.session.now())
     return site
-
-
-def wellhead(*arguments: str) -> str:
-    """What a command prints; raises what it raises."""
-    outcome = CliRunner().invoke(app, arguments, standalone_mode=False)
-    if outcome.exception is not None:
-        raise outcome.exception
-    return outcome.stdout
 
 
 def test_report_posts_what_the_reporters_saw(due: Site) -> None:
