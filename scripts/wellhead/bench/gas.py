@@ -12,12 +12,13 @@ from typing import NamedTuple
 
 from wellhead.bench.offering import measure_offering
 from wellhead.bench.oracle import measure_oracle
+from wellhead.bench.pool import measure_pool
 from wellhead.bench.settlement import measure_settlement
 from wellhead.bench.shares import measure_shares
 from wellhead.bench.stage import bench_stage
 from wellhead.errors import Misused
 
-# DESIGN §8, on the plain dollar.
+# DESIGN §8, on the plain dollar; of pools, what IComputePool was built to.
 TARGETS = {
     "share_transfer": 39_000,
     "share_transfer_listed": 47_000,
@@ -31,6 +32,10 @@ TARGETS = {
     "oracle_root": 58_000,
     "oracle_prove": 20_000,
     "offering_buy": 78_000,
+    "pool_sync": 43_500,
+    "pool_record": 130_000,
+    "pool_distribute": 40_000,
+    "pool_claim": 78_000,
 }
 
 
@@ -51,6 +56,7 @@ def measure() -> dict[str, Gas]:
                 | measure_settlement(stage)
                 | measure_offering(stage)
                 | measure_oracle(stage)
+                | measure_pool(stage)
             )
     plain_gas, mock_gas = measured
     return {name: Gas(plain_gas[name], mock_gas[name]) for name in TARGETS}

@@ -1,0 +1,57 @@
+"""Reports for measuring: counters are wide, as after years, since calldata counts bytes that are not zero."""
+
+from __future__ import annotations
+
+import random
+
+from wellhead.bench.stage import BenchStage
+from wellhead.chain import keys, local
+from wellhead.chain.transact import Mined
+from wellhead.reference.merkle import Reading, leaf_of, root_from
+from wellhead.reference.quorum import report_hash, sign
+from wellhead.reference.record import NodeRecord
+
+REPORTERS = ("reporter-0", "reporter-1", "reporter-2")
+# A path of 20 levels stands for a tree of 2^20 leaves: the contract sees no other part of it.
+PROOF_LEVELS = 20
+
+
+class Reporting:
+    """Signs and posts rounds of a stage's oracle."""
+
+    def __init__(self, stage: BenchStage) -> None:
+        self._stage, self.oracle = stage, stage.oracle
+        self._keys = [keys.local_account(role) for role in REPORTERS]
+
+    def record(self, round_: int, node: int) -> NodeRecord:
+        """What `node` did until the end of the round."""
+        up = 0x10213243 + round_ * 3_000 - node
+        return NodeRecord(
+            window_end=self.oracle.window_end_of(round_),
+            covered_seconds=0x11223344 + round_ * 3_500,
+            up_seconds=up,
+            busy_gpu_seconds=0x0A22334455 + round_ * 100_001,
+            energy_wh=0x1122334455 + round_ * 100_003,
+            work_units=0x1122334455667788 + round_ * 1_000_003,
+            gpu_count=200,
+        )
+
+    def post(self, round_: int, root: bytes, entries: bytes) -> Mined:
+        """The report of `round_`, once its window has ended."""
+        w3 = self._stage.w3
+        missing = self.oracle.window_end_of(round_) - local.chain_time(w3)
+        if missing > 0:
+            self._stage.pass_time(missing)
+        digest = report_hash(
+            w3.eth.chain_id, self.oracle.address, self.oracle.config_digest(), round_, root, entries
+        )
+        call = self.oracle.report(round_, root, entries, sign(digest, self._keys))
+        return self._stage.sender("reporter-0").send(call)
+
+    def post_provable(self, round_: int, node: int) -> Reading:
+        """A round without pushed records, in which the node's is proven by a path of 20 levels."""
+        packed = self.record(round_, node).pack()
+        source = random.Random(1859)
+        path = [source.randbytes(32) for _ in range(PROOF_LEVELS)]
+        self.post(round_, root_from(leaf_of(node, packed), path), b"")
+        return Reading(round_, packed, path)
