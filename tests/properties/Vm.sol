@@ -4,6 +4,8 @@ pragma solidity ^0.8.28;
 /// @notice The part of forge's cheat codes that our properties use; forge-std is not on npm.
 interface Vm {
     function deployCode(string calldata artifact, bytes calldata arguments) external returns (address);
+    function snapshotState() external returns (uint256 id);
+    function revertToState(uint256 id) external returns (bool);
     function warp(uint256 timestamp) external;
     function chainId(uint256 id) external;
     function prank(address sender) external;
