@@ -159,8 +159,9 @@ def run(site: Site, *arguments: str) -> str:
 
 
 def test_run_dry_checks_and_serves_nothing(site: Site) -> None:
-    facts = json.loads(run(site, "--dry-run", "--json"))
+    facts = json.loads(run(site, "--dry-run", "--claim-value", "1", "--claim-age", "10m", "--json"))
     assert facts["would_serve"] is True
+    assert (facts["claim_value_usd6"], facts["claim_age_seconds"]) == (1_000_000, 600)
     assert facts["pay_to"] == site.announced["pay_to"]
 
 
@@ -171,6 +172,10 @@ def test_run_dry_checks_and_serves_nothing(site: Site) -> None:
         (["--price", "1e-3"], "price"),
         (["--upstream", "node:8600"], "upstreams"),
         (["--as", "nobody"], "nobody"),
+        (["--withdraw-delay", "1m"], "withdraw_delay_seconds"),
+        (["--min-deposit", "0"], "min_deposit_usd6"),
+        (["--claim-value", "-1"], "claim-value"),
+        (["--claim-age", "soon"], "claim-age"),
     ],
 )
 def test_run_refuses_what_cannot_be_right(site: Site, arguments: list[str], complaint: str) -> None:

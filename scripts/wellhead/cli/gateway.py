@@ -25,12 +25,11 @@ from wellhead.cli.options import (
     JsonOption,
     NetworkOption,
 )
+from wellhead.cli.proxy import proxy
 from wellhead.cli.session import Session
 from wellhead.errors import Misused
 from wellhead.gateway.config import GatewayConfig
 from wellhead.units import format_usd, parse_amount, parse_duration
-
-DEFAULT_SPENT_FILE = Path.home() / ".wellhead" / "spent.json"
 
 LedgerOption = Annotated[
     str | None,
@@ -74,6 +73,21 @@ def run(
         str, typer.Option("--authorizer", help="Who signs claims and refunds for the receiver.")
     ] = "authorizer",
     ledger: LedgerOption = None,
+    withdraw_delay: Annotated[
+        str, typer.Option("--withdraw-delay", help="How long a payer waits to withdraw without the gateway.")
+    ] = "1d",
+    min_deposit: Annotated[
+        str, typer.Option("--min-deposit", help="Least dollars of a deposit, whose gas the gateway pays.")
+    ] = "0.01",
+    claim_value: Annotated[
+        str, typer.Option("--claim-value", help="Claim when so many dollars are charged and not claimed.")
+    ] = "5",
+    claim_age: Annotated[
+        str, typer.Option("--claim-age", help="Claim what has waited so long, whatever it is.")
+    ] = "1h",
+    claim_channel: Annotated[
+        str, typer.Option("--claim-channel", help="Less dollars in a channel wait for their age.")
+    ] = "0.01",
     host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = DEFAULT_GATEWAY_HOST,
     port: Annotated[
         int, typer.Option("--port", min=0, max=65_535, help="0 takes any free one.")
@@ -110,6 +124,11 @@ def run(
             settle_router=session.manifest.address("SettleRouter"),
             models=models,
             ledger_url=ledger or _ledger_of(session, receiver),
+            withdraw_delay_seconds=parse_duration(withdraw_delay, "--withdraw-delay"),
+            min_deposit_usd6=parse_amount(min_deposit, "--min-deposit"),
+            claim_value_usd6=parse_amount(claim_value, "--claim-value"),
+            claim_age_seconds=parse_duration(claim_age, "--claim-age"),
+            claim_channel_usd6=parse_amount(claim_channel, "--claim-channel"),
         )
     except ValidationError as error:
         problem = error.errors()[0]
@@ -125,6 +144,10 @@ def run(
         "facilitator": account.address,
         "authorizer": signing.address,
         "ledger": config.ledger_url,
+        "withdraw_delay_seconds": config.withdraw_delay_seconds,
+        "min_deposit_usd6": config.min_deposit_usd6,
+        "claim_value_usd6": config.claim_value_usd6,
+        "claim_age_seconds": config.claim_age_seconds,
     }
     if dry_run:
         Facilitator(config, account)
@@ -135,53 +158,7 @@ def run(
     serve(config, account, signing, lambda url: _show({"url": url, **facts}, as_json))
 
 
-@app.command()
-def proxy(
-    gateway: Annotated[
-        str, typer.Option("--gateway", help="Root of the gateway that is paid.")
-    ] = DEFAULT_GATEWAY_URL,
-    most: Annotated[str, typer.Option("--max", help="The dearest call to accept, in dollars.")] = "0.01",
-    deposit: Annotated[str, typer.Option("--deposit", help="How much to deposit at a time.")] = "1",
-    per_day: Annotated[str, typer.Option("--per-day", help="The most to spend in a day (UTC).")] = "5",
-    spent: Annotated[
-        Path, typer.Option("--spent", help="File that keeps what was spent today.")
-    ] = DEFAULT_SPENT_FILE,
-    signer: AsOption = "customer",
-    host: Annotated[
-        str, typer.Option("--host", help="Whoever reaches it spends your money.")
-    ] = DEFAULT_GATEWAY_HOST,
-    port: Annotated[int, typer.Option("--port", min=1, max=65_535)] = DEFAULT_GATEWAY_PORT + 1,
-    network: NetworkOption = DEFAULT_NETWORK,
-    deployments: DeploymentsOption = DEFAULT_DEPLOYMENTS,
-    as_json: JsonOption = False,
-) -> None:
-    """A local endpoint that pays: point any OpenAI-compatible program's base URL at it, until Ctrl-C."""
-    from wellhead.customer.clients import open_purse
-    from wellhead.customer.proxy import create_proxy, serve_proxy
-    from wellhead.customer.spending import SpendingLimit
-
-    limit = SpendingLimit(spent, parse_amount(per_day, "--per-day"))
-    session = Session(network, deployments)
-    account = keys.load_signer(signer, local_chain=session.local)
-    purse = open_purse(
-        *(account, session.network.rpc_url, session.manifest.usd, parse_amount(most, "--max")),
-        parse_amount(deposit, "--deposit"),
-        limit=limit,
-    )
-    facts = {
-        "base_url": f"http://{host}:{port}/v1",
-        "gateway": gateway,
-        "payer": account.address,
-        "spent_today_usd6": limit.spent_usd6,
-        "per_day_usd6": parse_amount(per_day, "--per-day"),
-    }
-    pairs = [_shown(name, value) for name, value in facts.items()]
-    serve_proxy(
-        create_proxy(gateway, purse),
-        host,
-        port,
-        lambda: render.emit(as_json, facts, lambda console: console.print(render.facts(pairs))),
-    )
+app.command()(proxy)
 
 
 @app.command()
@@ -221,7 +198,7 @@ def settle(
     finally:
         settler.stop()
     facts = {**done._asdict(), "unclaimed_usd6": settler.status().unclaimed_usd6}
-    pairs = [_shown(name, value) for name, value in facts.items()]
+    pairs = [_fact(name, value) for name, value in facts.items()]
     render.emit(as_json, facts, lambda console: console.print(render.facts(pairs)))
 
 
@@ -267,22 +244,16 @@ def _ledger_of(session: Session, receiver: _Receiver) -> str:
 
 def _show(facts: dict[str, Any], as_json: bool) -> None:
     def draw(console: Console) -> None:
-        console.print(
-            render.facts([_shown(name, value) for name, value in facts.items() if name != "models"])
-        )
+        console.print(render.facts([_fact(name, value) for name, value in facts.items() if name != "models"]))
         console.print(_price_table(facts["models"]))
 
     render.emit(as_json, facts, draw)
 
 
-def _shown(name: str, value: Any) -> tuple[str, str]:
-    if name.endswith("_usd6"):
-        return name.removesuffix("_usd6").replace("_", " "), format_usd(value)
+def _fact(name: str, value: Any) -> tuple[str, str]:
     if name == "nodes":
         return name, "; ".join(f"{node['url']}, {node['under_way']} calls under way" for node in value)
-    if isinstance(value, list):
-        return name.replace("_", " "), ", ".join(map(str, value))
-    return name.replace("_", " "), str(value)
+    return render.fact(name, value)
 
 
 def _price_table(models: list[dict[str, Any]]) -> Table:

@@ -23,7 +23,7 @@ from wellhead.cli.options import (
 )
 from wellhead.cli.session import Session
 from wellhead.errors import Misused, Refused
-from wellhead.units import format_duration, format_time, parse_duration
+from wellhead.units import parse_duration
 
 if TYPE_CHECKING:
     from wellhead.oracle.report import Report
@@ -139,7 +139,7 @@ def status(
     if node is not None:
         session.registry.node(node)
         data["latest_record"] = asdict(oracle.latest_record(node))
-    pairs = [(name.replace("_", " "), _shown(name, value)) for name, value in data.items()]
+    pairs = [render.fact(name, value) for name, value in data.items()]
     render.emit(as_json, data, lambda console: console.print(render.facts(pairs)))
 
 
@@ -187,20 +187,6 @@ def _draw_report(console: Console, data: dict[str, Any]) -> None:
     ]
     console.print(render.table(columns, rows, title="U up, D down, ? not able to measure"))
     shown = {name: value for name, value in data.items() if name not in ("reporters", "samples", "notes")}
-    console.print(
-        render.facts([(name.replace("_", " "), _shown(name, value)) for name, value in shown.items()])
-    )
+    console.print(render.facts([render.fact(name, value) for name, value in shown.items()]))
     for note in data["notes"]:
         console.print(f"cut: {note}", markup=False)
-
-
-def _shown(name: str, value: object) -> str:
-    if name.endswith("_seconds") and isinstance(value, int):
-        return format_duration(value)
-    if name in ("chain_time", "next_due_at", "posted_at"):
-        return format_time(int(str(value)))
-    if isinstance(value, dict):
-        return ", ".join(f"{key.replace('_', ' ')} {part}" for key, part in value.items())
-    if isinstance(value, list):
-        return "\n".join(map(str, value))
-    return str(value)

@@ -28,7 +28,7 @@ from wellhead.cli.options import (
 )
 from wellhead.cli.session import Session, perform
 from wellhead.errors import Misused
-from wellhead.units import format_duration, format_time, format_usd, parse_amount, parse_duration
+from wellhead.units import format_duration, format_usd, parse_amount, parse_duration
 
 app = typer.Typer(
     help="Pools of nodes: create, list, show, admit, join, resign, dismiss, expel, set-gateway, keep.",
@@ -135,7 +135,7 @@ def show(
     ]
 
     def draw(console: Console) -> None:
-        console.print(render.facts([_shown(*fact) for fact in facts.items()]))
+        console.print(render.facts([render.fact(*fact) for fact in facts.items()]))
         console.print(render.table(columns, rows))
 
     render.emit(as_json, {**facts, "members": members}, draw)
@@ -268,15 +268,5 @@ def _draw_look(console: Console, look: Any) -> None:
 
 
 def _show(data: dict[str, Any], as_json: bool) -> None:
-    pairs = [_shown(name, value) for name, value in data.items()]
+    pairs = [render.fact(name, value) for name, value in data.items()]
     render.emit(as_json, data, lambda console: console.print(render.facts(pairs)))
-
-
-def _shown(name: str, value: Any) -> tuple[str, str]:
-    if name.endswith("_usd6"):
-        return name.removesuffix("_usd6").replace("_", " "), format_usd(value)
-    if name.endswith("_seconds"):
-        return name.removesuffix("_seconds").replace("_", " "), format_duration(value)
-    if name.endswith("_at"):
-        return name.replace("_", " "), format_time(value)
-    return name.replace("_", " "), str(value)

@@ -10,6 +10,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from wellhead.units import format_duration, format_time, format_usd
+
 Human = Callable[[Console], None]
 
 
@@ -44,3 +46,24 @@ def facts(pairs: Sequence[tuple[str, str]]) -> Table:
     for name, value in pairs:
         drawn.add_row(plain(name), plain(value))
     return drawn
+
+
+def fact(name: str, value: Any) -> tuple[str, str]:
+    """A field of an output as people read it; the end of its name says its unit."""
+    for unit, drawn in _UNITS.items():
+        if name.endswith(unit) and isinstance(value, int):
+            return name.removesuffix(unit if unit in _SAID_BY_VALUE else "").replace("_", " "), drawn(value)
+    if isinstance(value, dict):
+        value = ", ".join(f"{key.replace('_', ' ')} {part}" for key, part in value.items())
+    if isinstance(value, list):
+        value = "\n".join(map(str, value))
+    return name.replace("_", " "), str(value)
+
+
+_UNITS: dict[str, Callable[[int], str]] = {
+    "_usd6": format_usd,
+    "_seconds": format_duration,
+    "_at": format_time,
+    "_time": format_time,
+}
+_SAID_BY_VALUE = ("_usd6", "_seconds")

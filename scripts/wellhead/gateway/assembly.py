@@ -62,7 +62,9 @@ class Gateway:
         chain = ChannelChain(w3, SETTLEMENT.address, facilitator, authorizer, self._watch)
         till = Till(ChannelDesk(self.terms, self.books, chain), ExactDesk(self.terms, facilitator))
         claiming = ClaimPolicy(
-            min_value_usd6=config.claim_value_usd6, max_age_seconds=config.claim_age_seconds
+            min_value_usd6=config.claim_value_usd6,
+            max_age_seconds=config.claim_age_seconds,
+            min_channel_usd6=config.claim_channel_usd6,
         )
         self._settler = open_settler(
             *(w3, config.settle_router, authorizer, self._ledger, config.ledger_url), claiming

@@ -47,6 +47,8 @@ class GatewayConfig(BaseModel):
     # What is charged is claimed when so much of it waits, or the first of it so long.
     claim_value_usd6: int = Field(default=5_000_000, ge=0, lt=2**64)
     claim_age_seconds: int = Field(default=3_600, gt=0)
+    # A channel with less is not worth its gas, and waits for its age.
+    claim_channel_usd6: int = Field(default=10_000, ge=0, lt=2**64)
     # As SQLAlchemy writes it. SQLite: this gateway is alone on it. PostgreSQL: several may share it.
     ledger_url: str = "sqlite:///gateway.db"
 

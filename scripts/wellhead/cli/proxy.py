@@ -1,0 +1,74 @@
+"""The customers' part of `wellhead gateway`: a local endpoint that pays."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from wellhead.chain import keys
+from wellhead.cli import render
+from wellhead.cli.options import (
+    DEFAULT_DEPLOYMENTS,
+    DEFAULT_GATEWAY_HOST,
+    DEFAULT_GATEWAY_PORT,
+    DEFAULT_GATEWAY_URL,
+    DEFAULT_NETWORK,
+    AsOption,
+    DeploymentsOption,
+    JsonOption,
+    NetworkOption,
+)
+from wellhead.cli.session import Session
+from wellhead.units import parse_amount
+
+DEFAULT_SPENT_FILE = Path.home() / ".wellhead" / "spent.json"
+
+
+def proxy(
+    gateway: Annotated[
+        str, typer.Option("--gateway", help="Root of the gateway that is paid.")
+    ] = DEFAULT_GATEWAY_URL,
+    most: Annotated[str, typer.Option("--max", help="The dearest call to accept, in dollars.")] = "0.01",
+    deposit: Annotated[str, typer.Option("--deposit", help="How much to deposit at a time.")] = "1",
+    per_day: Annotated[str, typer.Option("--per-day", help="The most to spend in a day (UTC).")] = "5",
+    spent: Annotated[
+        Path, typer.Option("--spent", help="File that keeps what was spent today.")
+    ] = DEFAULT_SPENT_FILE,
+    signer: AsOption = "customer",
+    host: Annotated[
+        str, typer.Option("--host", help="Whoever reaches it spends your money.")
+    ] = DEFAULT_GATEWAY_HOST,
+    port: Annotated[int, typer.Option("--port", min=1, max=65_535)] = DEFAULT_GATEWAY_PORT + 1,
+    network: NetworkOption = DEFAULT_NETWORK,
+    deployments: DeploymentsOption = DEFAULT_DEPLOYMENTS,
+    as_json: JsonOption = False,
+) -> None:
+    """A local endpoint that pays: point any OpenAI-compatible program's base URL at it, until Ctrl-C."""
+    from wellhead.customer.clients import open_purse
+    from wellhead.customer.proxy import create_proxy, serve_proxy
+    from wellhead.customer.spending import SpendingLimit
+
+    limit = SpendingLimit(spent, parse_amount(per_day, "--per-day"))
+    session = Session(network, deployments)
+    account = keys.load_signer(signer, local_chain=session.local)
+    purse = open_purse(
+        *(account, session.network.rpc_url, session.manifest.usd, parse_amount(most, "--max")),
+        parse_amount(deposit, "--deposit"),
+        limit=limit,
+    )
+    facts = {
+        "base_url": f"http://{host}:{port}/v1",
+        "gateway": gateway,
+        "payer": account.address,
+        "spent_today_usd6": limit.spent_usd6,
+        "per_day_usd6": parse_amount(per_day, "--per-day"),
+    }
+    pairs = [render.fact(name, value) for name, value in facts.items()]
+    serve_proxy(
+        create_proxy(gateway, purse),
+        host,
+        port,
+        lambda: render.emit(as_json, facts, lambda console: console.print(render.facts(pairs))),
+    )
