@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -86,6 +88,31 @@ def test_what_cannot_be_written_is_kept(
     work.add(5, 1)
     work.flush()
     assert work.receipts(1) == [Receipt(5, 1, 0, 11)]
+
+
+def test_it_is_written_by_itself_and_a_failure_is_tried_again(
+    tmp_path: Path, periods: Periods, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(billed_work, "FLUSH_SECONDS", 0.001)
+    work, reader = (BilledWork(f"sqlite:///{tmp_path / 'l.db'}", 1, POOL, periods) for _ in range(2))
+    failures = iter([SQLAlchemyError("locked")])
+
+    def flush(original: Callable[[], None] = work.flush) -> None:
+        if failure := next(failures, None):
+            raise failure
+        original()
+
+    monkeypatch.setattr(work, "flush", flush)
+    work.add(5, 10)
+
+    async def written() -> list[Receipt]:
+        writing = asyncio.create_task(work.run())
+        while not (receipts := reader.receipts(1)):
+            await asyncio.sleep(0)
+        writing.cancel()
+        return receipts
+
+    assert asyncio.run(asyncio.wait_for(written(), 20)) == [Receipt(5, 1, 0, 10)]
 
 
 def test_the_chains_clock_goes_on_between_blocks() -> None:

@@ -62,6 +62,9 @@ class ComputePool(Wrapper):
         """Chain time of the latest block."""
         return chain_time(self.w3)
 
+    def owner(self) -> str:
+        return str(self.read("owner"))
+
     def gateway(self) -> str:
         return str(self.read("gateway"))
 
