@@ -144,7 +144,7 @@ def test_a_gateway_that_dies_leaves_the_settling_to_the_other(pair: Pair) -> Non
 
 def test_many_steps_at_once_on_one_channel_wait_their_turn(postgres_url: str) -> None:
     """More than there are threads and connections, of two workers; none is lost, none gives up."""
-    workers = [SharedBooks(Ledger(postgres_url), 60) for _ in range(2)]
+    workers = [SharedBooks(Ledger(postgres_url)) for _ in range(2)]
     ledger = Ledger(postgres_url)
     ledger.seen(CHANNEL, CONFIG, ChannelFigures(10**9, 0, 0, 0))
 

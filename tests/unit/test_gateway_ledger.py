@@ -104,6 +104,22 @@ def test_what_a_dead_worker_reserved_expires(ledger: Ledger, clock: Clock) -> No
     assert ledger.account(CHANNEL).charged == PRICE
 
 
+def test_a_living_worker_keeps_what_it_reserved_and_nobody_elses(
+    ledger: Ledger, ledger_url: str, clock: Clock
+) -> None:
+    other = Ledger(ledger_url, clock)
+    streaming = ledger.admit(CHANNEL, PRICE, SIGNATURE, PRICE, SECONDS)
+    other.admit(CHANNEL, 2 * PRICE, SIGNATURE, PRICE, SECONDS, concurrent=True)
+    for _ in range(3):
+        clock.now += SECONDS - 1
+        ledger.renew(SECONDS)
+    assert ledger.account(CHANNEL).reserved == PRICE
+    assert ledger.charge(streaming, PRICE).charged == PRICE
+    other.renew(SECONDS)  # came back too late: what it had is gone
+    assert ledger.account(CHANNEL).reserved == 0
+    other.close()
+
+
 def test_a_gateway_that_is_alone_starts_with_nothing_reserved(ledger: Ledger) -> None:
     ledger.admit(CHANNEL, PRICE, SIGNATURE, PRICE, SECONDS)
     ledger.drop_admissions()

@@ -155,7 +155,6 @@ def _open_books(config: GatewayConfig) -> tuple[Ledger | SoleLedger, Books]:
     url = make_url(config.ledger_url)
     ledger = Ledger(config.ledger_url)
     if url.get_backend_name() != "sqlite":
-        # A call that streams for long ends by its silence, so no bound on its whole length is exact: ten are ample.
-        return ledger, SharedBooks(ledger, 10 * config.upstream_timeout_seconds)
+        return ledger, SharedBooks(ledger)
     sole = SoleLedger(ledger)
     return sole, SoleBooks(sole)

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import ParamSpec, Protocol, TypeVar
+
+from sqlalchemy.exc import SQLAlchemyError
 
 from wellhead.gateway.channels.book import ChannelAccount
 from wellhead.gateway.channels.ledger import Admission, Claimable, Ledger
 from wellhead.gateway.channels.sole_ledger import SoleLedger
 from wellhead.gateway.database import CONNECTIONS
 from wellhead.reference.channel import ChannelConfig, ChannelFigures
+
+# What a gateway that died had reserved is free after so long; a living one renews it well before. The clocks of
+# machines that share a ledger must agree to a few seconds.
+RESERVED_SECONDS, RENEW_SECONDS = 30.0, 8.0
+_log = logging.getLogger(__name__)
 
 P = ParamSpec("P")
 Answer = TypeVar("Answer")
@@ -90,11 +99,13 @@ class SoleBooks:
 class SharedBooks:
     """Books in a database that several gateways share: every step is a transaction, in a thread."""
 
-    def __init__(self, ledger: Ledger, call_seconds: float) -> None:
-        """A call is over, one way or the other, within `call_seconds`."""
-        self._ledger, self._call_seconds = ledger, call_seconds
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
         # As many as there are connections: nobody waits for one, nor for threads that wait for the chain.
         self._threads = ThreadPoolExecutor(CONNECTIONS, thread_name_prefix="ledger")
+        self._closed = threading.Event()
+        self._renewing = threading.Thread(target=self._renew_on, name="reservations", daemon=True)
+        self._renewing.start()
 
     async def account(self, channel_id: bytes) -> ChannelAccount:
         return await self._in_thread(self._ledger.account, channel_id)
@@ -104,12 +115,12 @@ class SharedBooks:
     ) -> Admission:
         return await self._in_thread(
             self._ledger.admit,
-            *(channel_id, ceiling, signature, price, self._call_seconds),
+            *(channel_id, ceiling, signature, price, RESERVED_SECONDS),
             concurrent=concurrent,
         )
 
     async def hold(self, channel_id: bytes, ceiling: int) -> Admission:
-        return await self._in_thread(self._ledger.hold, channel_id, ceiling, self._call_seconds)
+        return await self._in_thread(self._ledger.hold, channel_id, ceiling, RESERVED_SECONDS)
 
     async def charge(self, admitted: Admission, cost: int) -> ChannelAccount:
         return await self._in_thread(self._ledger.charge, admitted, cost)
@@ -124,8 +135,17 @@ class SharedBooks:
         return await self._in_thread(self._ledger.claimable)
 
     async def close(self) -> None:
+        self._closed.set()
         self._threads.shutdown(wait=False)
+        await asyncio.to_thread(self._renewing.join)
         await asyncio.to_thread(self._ledger.close)
+
+    def _renew_on(self) -> None:
+        while not self._closed.wait(RENEW_SECONDS):
+            try:
+                self._ledger.renew(RESERVED_SECONDS)
+            except SQLAlchemyError as error:
+                _log.warning("reservations are not renewed: %s", type(error).__name__)
 
     async def _in_thread(self, step: Callable[P, Answer], *arguments: P.args, **options: P.kwargs) -> Answer:
         return await asyncio.get_running_loop().run_in_executor(

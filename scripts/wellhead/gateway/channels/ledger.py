@@ -2,7 +2,7 @@
 
 Every step reads the channel's row under a lock, applies the rule of `channel_book`, and writes the row, all in one
 transaction: no two calls are ever charged on the same ceiling, whichever worker they came to. A step is durable when
-it returns. What is reserved dies with a worker: an admission counts until it expires at the latest.
+it returns. What is reserved dies with a worker: an admission counts until it expires, unless its worker renews it.
 """
 
 from __future__ import annotations
@@ -58,6 +58,7 @@ class Ledger:
         self._engine = open_database(url)
         self._clock = clock
         make_tables(self._engine, tables.metadata)
+        self._worker = uuid4().hex
 
     def close(self) -> None:
         """Drop the connections."""
@@ -75,7 +76,7 @@ class Ledger:
         *,
         concurrent: bool = False,
     ) -> Admission:
-        """Reserve `price` for a call that will be over in `seconds`. The signature is the caller's to have checked.
+        """Reserve `price` for a call, for `seconds` unless renewed. The signature is the caller's to have checked.
 
         Raises UnknownChannelError, or AdmissionError as the channel's rules do; then nothing has changed.
         """
@@ -84,17 +85,25 @@ class Ledger:
             if after.signed_ceiling != account.signed_ceiling:
                 self._write(connection, channel_id, account, after)
             admitted = Admission(uuid4().hex, channel_id, price)
-            expires_at = self._clock() + seconds
-            connection.execute(insert(tables.admissions).values(**admitted._asdict(), expires_at=expires_at))
+            self._reserve(connection, admitted, seconds)
         return admitted
 
     def hold(self, channel_id: bytes, ceiling: int, seconds: float) -> Admission:
-        """Reserve all that is left, for a refund that will be over in `seconds`. Raises as `admit` does."""
+        """Reserve all that is left, for a refund, for `seconds` unless renewed. Raises as `admit` does."""
         with self._locked(channel_id) as (connection, account):
             held = Admission(uuid4().hex, channel_id, account.hold(ceiling).reserved)
-            expires_at = self._clock() + seconds
-            connection.execute(insert(tables.admissions).values(**held._asdict(), expires_at=expires_at))
+            self._reserve(connection, held, seconds)
         return held
+
+    def renew(self, seconds: float) -> None:
+        """Every call under way that this ledger admitted is reserved for `seconds` from now; what others left behind is
+        dropped."""
+        now = self._clock()
+        worker, expires_at = tables.admissions.c.worker, tables.admissions.c.expires_at
+        mine = update(tables.admissions).where(worker == self._worker, expires_at > now)
+        with self._engine.begin() as connection:
+            connection.execute(mine.values(expires_at=now + seconds))
+            connection.execute(delete(tables.admissions).where(expires_at <= now))
 
     def charge(self, admitted: Admission, cost: int) -> ChannelAccount:
         """The call was served and cost `cost`; the channel after it. Durable when this returns.
@@ -175,6 +184,10 @@ class Ledger:
             tables.admissions.c.channel_id == channel_id, tables.admissions.c.expires_at > self._clock()
         )
         return _account(row, sum(connection.execute(live).scalars()))
+
+    def _reserve(self, connection: Connection, admitted: Admission, seconds: float) -> None:
+        row = {**admitted._asdict(), "worker": self._worker, "expires_at": self._clock() + seconds}
+        connection.execute(insert(tables.admissions).values(row))
 
     def _end(self, connection: Connection, admitted: Admission) -> None:
         still_live = _ended(admitted).where(tables.admissions.c.expires_at > self._clock())
