@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,14 @@ from wellhead.chain.transact import Sender
 from wellhead.deploy.canonical import SETTLEMENT, ensure_canonical
 from wellhead.gateway.assembly import Gateway
 from wellhead.gateway.config import GatewayConfig
+
+
+@pytest.fixture(scope="session", autouse=True)
+def authorities_read_once() -> Iterator[None]:
+    """Each HTTP client would read all of the world's authorities, for longer than most calls take; none is needed."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ssl, "create_default_context", cache(ssl.create_default_context))
+        yield
 
 
 @pytest.fixture(scope="session")
