@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from sqlalchemy.exc import OperationalError
 
+from wellhead.gateway.channels.book import ChannelAccount
 from wellhead.gateway.channels.ledger import Change, Ledger, UnknownChannelError
 from wellhead.gateway.channels.sole_ledger import SoleLedger
 from wellhead.reference.channel import ChannelConfig, ChannelFigures
@@ -75,6 +79,57 @@ def test_what_the_disk_refused_is_not_charged(
     disk.full = False
     serve(ledger, 5, OTHER)  # anything that is written brings the rest along
     assert (on_disk(tmp_path), on_disk(tmp_path, OTHER)) == (40, 5)
+    ledger.close()
+
+
+def test_what_is_stored_is_what_is_in_memory(ledger: SoleLedger, tmp_path: Path) -> None:
+    serve(ledger, 40)
+    ledger.seen(
+        CHANNEL,
+        CONFIG,
+        ChannelFigures(balance=9_000, total_claimed=30, refund_nonce=2, withdraw_requested_at=5),
+    )
+    reopened = Ledger(f"sqlite:///{tmp_path / 'ledger.db'}")
+    assert reopened.account(CHANNEL) == ledger.account(CHANNEL)
+    reopened.close()
+    ledger.close()
+
+
+def test_a_channel_waits_since_its_oldest_unclaimed_charge(tmp_path: Path) -> None:
+    now = [1_000.0]
+    ledger = SoleLedger(Ledger(f"sqlite:///{tmp_path / 'ledger.db'}", lambda: now[0]))
+    ledger.seen(CHANNEL, CONFIG, ChannelFigures(10_000, 0, 0, 0))
+
+    def since() -> list[float]:
+        return [one.unclaimed_since for one in ledger.claimable()]
+
+    assert since() == []
+    for now[0] in (2_000.0, 3_000.0):
+        serve(ledger, 40)
+    assert since() == [2_000.0]
+    now[0] = 4_000.0
+    ledger.seen(CHANNEL, CONFIG, ChannelFigures(10_000, 50, 0, 0))
+    assert since() == [4_000.0]
+    ledger.seen(CHANNEL, CONFIG, ChannelFigures(10_000, 80, 0, 0))
+    assert since() == []
+    ledger.close()
+
+
+def test_channels_are_stored_together_or_not_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    ledger = Ledger(f"sqlite:///{path}")
+    before = ChannelAccount(CONFIG, balance=10_000)
+    ledger.store([Change(channel, None, before) for channel in (CHANNEL, OTHER)])
+    changes = [Change(channel, before, replace(before, charged=40)) for channel in (CHANNEL, OTHER)]
+    with closing(sqlite3.connect(path)) as database:
+        refuse = f"WHEN NEW.channel_id = x'{OTHER.hex()}' BEGIN SELECT RAISE(ABORT, 'refused'); END"
+        database.execute(f"CREATE TRIGGER refusing BEFORE UPDATE ON channels {refuse}")
+        with pytest.raises(sqlite3.IntegrityError, match="refused"):
+            ledger.store(changes)
+        assert ledger.account(CHANNEL).charged == ledger.account(OTHER).charged == 0
+        database.execute("DROP TRIGGER refusing")
+    ledger.store(changes)
+    assert ledger.account(CHANNEL).charged == ledger.account(OTHER).charged == 40
     ledger.close()
 
 
