@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import math
+import time
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 import httpx
@@ -46,8 +48,16 @@ def new_client() -> httpx.AsyncClient:
     )
 
 
-async def fetch(client: httpx.AsyncClient, request: httpx.Request, timeout_seconds: float) -> bytes:
-    """The body of a 200 answer, whole within `timeout_seconds` and MAX_BYTES. Raises ScrapeError.
+async def fetch(
+    client: httpx.AsyncClient,
+    request: httpx.Request,
+    timeout_seconds: float,
+    *,
+    accepted: Collection[int] = (httpx.codes.OK,),
+    check: Callable[[httpx.Response, float], None] = lambda _response, _now: None,
+) -> bytes:
+    """The body of an `accepted` answer, whole within `timeout_seconds` and MAX_BYTES. Raises ScrapeError, as
+    `check` may, which gets the answer's head and this machine's time.
 
     The time is for everything together: httpx's own limits are per piece, and a node that trickles could
     hold its reporters up and so pass its downtime off as theirs.
@@ -57,7 +67,8 @@ async def fetch(client: httpx.AsyncClient, request: httpx.Request, timeout_secon
         async with asyncio.timeout(timeout_seconds):
             response = await client.send(request, stream=True)
             try:
-                if response.status_code != httpx.codes.OK:
+                check(response, time.time())
+                if response.status_code not in accepted:
                     raise ScrapeError(f"{request.url} answers {response.status_code}")
                 async for chunk in response.aiter_bytes():
                     received += chunk
