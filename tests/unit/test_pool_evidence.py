@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import pytest
@@ -31,8 +32,8 @@ class OracleStandIn:
         root = RecordTree(records.items()).root
         self.posted.append(PostedReport(round_number, root, pack_entries(entries), False))
 
-    def reports(self) -> list[PostedReport]:
-        return self.posted
+    def reports(self, rounds: Sequence[int]) -> list[PostedReport]:
+        return [report for report in self.posted if report.round in rounds]
 
     def is_final(self, round_number: int) -> bool:
         return round_number not in self.open_rounds

@@ -58,7 +58,7 @@ class Session:
 
     @cached_property
     def oracle(self) -> TelemetryOracle:
-        return TelemetryOracle(self.w3, self.manifest.address("TelemetryOracle"))
+        return TelemetryOracle(self.w3, self.manifest.address("TelemetryOracle"), self.manifest.first_block)
 
     def share(self, node: int) -> NodeShare:
         """The share of `node`. Raises Misused when the node or its share does not exist."""
@@ -70,7 +70,8 @@ class Session:
         known = self.manifest.pools.get(name)
         if known is None and not name.startswith("0x"):
             raise Misused(f"no pool {name!r} here; known: {', '.join(self.manifest.pools) or 'none'}")
-        return ComputePool(self.w3, parse_address(name, "pool") if known is None else known.address)
+        address = parse_address(name, "pool") if known is None else known.address
+        return ComputePool(self.w3, address, self.manifest.first_block)
 
     def sender(self, reference: str) -> Sender:
         """Who signs; see `wellhead.chain.keys.load_signer`."""

@@ -44,6 +44,7 @@ def deploy_all(sender: Sender, parameters: Parameters, folder: Path, *, dry_run:
             placed.name: manifest.Deployed(address=placed.address, init_code_hash=placed.init_code_hash)
             for placed in plan.placements
         },
+        first_block=w3.eth.block_number if known is None else known.first_block,
         pools={} if known is None else known.pools,
     )
     refuse_other_code(known, wanted)

@@ -33,6 +33,8 @@ class Manifest(BaseModel):
     chain_id: int
     parameters: Parameters
     contracts: dict[str, Deployed]
+    # Nothing of it is older than this block: where reading its events begins.
+    first_block: int = 0
     # Pools that were made on this deployment, by the name that whoever made them gave.
     pools: dict[str, Deployed] = {}
 

@@ -23,8 +23,8 @@ class PostedRounds:
 
     def __init__(self, oracle: TelemetryOracle, first: int, last: int) -> None:
         self._trees: dict[int, RecordTree] = {}
-        for report in oracle.reports():
-            if not (first <= report.round <= last and report.records and oracle.is_final(report.round)):
+        for report in oracle.reports(range(first, last + 1)):
+            if not (report.records and oracle.is_final(report.round)):
                 continue
             tree = RecordTree(unpack_entries(report.records))
             if tree.root == report.root:  # else the report names records that it did not push

@@ -8,6 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from requests.exceptions import RequestException
+from web3.exceptions import Web3Exception
+
 from wellhead.chain.contracts.compute_pool import ComputePool
 from wellhead.chain.contracts.telemetry_oracle import TelemetryOracle
 from wellhead.chain.transact import Call, Sender
@@ -51,7 +54,7 @@ class Keeper:
         """`min_usd6`, at least 1: less is neither synced nor paid out, as it would not be worth its gas."""
         self._pool, self._sender = pool, sender
         self._gateway_url, self._min_usd6 = gateway_url, min_usd6
-        self._oracle = TelemetryOracle(pool.w3, pool.oracle())
+        self._oracle = TelemetryOracle(pool.w3, pool.oracle(), pool.first_block)
         self._schedule = pool.schedule()
 
     def look(self) -> Look:
@@ -64,6 +67,8 @@ class Keeper:
                     self._do(due, look)
             except Refused as error:
                 look.problems.append(str(error))
+            except (RequestException, Web3Exception) as error:
+                look.problems.append(f"the chain does not answer: {type(error).__name__}: {str(error)[:200]}")
         return look
 
     # What is due ------------------------------------------------------------------------------------

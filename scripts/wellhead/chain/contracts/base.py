@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from eth_typing import ChecksumAddress
@@ -9,9 +10,10 @@ from web3 import Web3
 from web3.contract import Contract
 from web3.contract.contract import ContractFunction
 from web3.exceptions import ContractCustomError, ContractLogicError
-from web3.types import BlockIdentifier
+from web3.types import BlockIdentifier, EventData
 
 from wellhead.chain import artifacts, revert
+from wellhead.chain.logs import events_of
 from wellhead.errors import Refused
 
 
@@ -20,9 +22,9 @@ class Wrapper:
 
     artifact: ClassVar[str]
 
-    def __init__(self, w3: Web3, address: str) -> None:
-        """Raises Refused when there is no code at `address`."""
-        self.w3 = w3
+    def __init__(self, w3: Web3, address: str, first_block: int = 0) -> None:
+        """Raises Refused when there is no code at `address`. No event of it is older than `first_block`."""
+        self.w3, self.first_block = w3, first_block
         self.address: ChecksumAddress = Web3.to_checksum_address(address)
         if not w3.eth.get_code(self.address):
             raise Refused(
@@ -34,6 +36,10 @@ class Wrapper:
         """A call that is not yet made."""
         prepared: ContractFunction = getattr(self.contract.functions, function)(*arguments)
         return prepared
+
+    def events(self, event: str, **indexed: Any) -> Sequence[EventData]:
+        """Every event of that name, oldest first, whose `indexed` arguments are these, or one of these in a list."""
+        return events_of(self.w3, self.contract.events[event](), self.first_block, indexed)
 
     def read(self, function: str, *arguments: Any, block: BlockIdentifier = "latest") -> Any:
         """The value of a view function at `block`. Raises ContractRefused when it reverts."""

@@ -81,9 +81,8 @@ class ComputePool(Wrapper):
         return Account(*self.read("accountOf", node))
 
     def joined_nodes(self) -> list[int]:
-        """Every node that ever joined, ascending: one question over the chain's whole history."""
-        logs = self.contract.events.JoinPool().get_logs(from_block=0)
-        return sorted({int(log["args"]["node"]) for log in logs})
+        """Every node that ever joined, ascending: out of the chain's history."""
+        return sorted({int(event["args"]["node"]) for event in self.events("JoinPool")})
 
     def membership_of(self, node: int) -> Membership:
         _, first_period, end_period, admitted = self.read("membershipOf", node)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from web3.contract.contract import ContractFunction
@@ -52,14 +53,14 @@ class TelemetryOracle(Wrapper):
     def round_info(self, round_: int) -> Round:
         return Round(*self.read("roundInfo", round_))
 
-    def reports(self) -> list[PostedReport]:
-        """Every report ever posted, oldest first: one question over the chain's whole history."""
-        vetoed = {
-            event["args"]["round"] for event in self.contract.events.RoundVetoed().get_logs(from_block=0)
-        }
+    def reports(self, rounds: Sequence[int] | None = None) -> list[PostedReport]:
+        """Every report ever posted, or those of `rounds`, oldest first: out of the chain's history."""
+        which = {} if rounds is None else {"round": list(rounds)}
+        vetoed = {event["args"]["round"] for event in self.events("RoundVetoed", **which)}
+        posted = [event["args"] for event in self.events("Reported", **which)]
         return [
             PostedReport(args["round"], bytes(args["root"]), bytes(args["records"]), args["round"] in vetoed)
-            for args in (event["args"] for event in self.contract.events.Reported().get_logs(from_block=0))
+            for args in posted
         ]
 
     def is_final(self, round_: int) -> bool:
