@@ -176,6 +176,9 @@ def test_run_dry_checks_and_serves_nothing(site: Site) -> None:
         (["--min-deposit", "0"], "min_deposit_usd6"),
         (["--claim-value", "-1"], "claim-value"),
         (["--claim-age", "soon"], "claim-age"),
+        (["--ledger", "nonsense"], "no database URL like sqlite"),
+        (["--ledger", "oracle://x"], "needs the Python package|cannot be in"),
+        (["--ledger", "mysql+pymysql://x"], "needs the Python package pymysql"),
     ],
 )
 def test_run_refuses_what_cannot_be_right(site: Site, arguments: list[str], complaint: str) -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
 from eth_account.signers.local import LocalAccount
-from sqlalchemy.engine import make_url
 from starlette.applications import Starlette
 from starlette.types import ASGIApp
 from web3 import HTTPProvider, Web3
@@ -28,8 +28,9 @@ from wellhead.gateway.channels.sole_ledger import SoleLedger
 from wellhead.gateway.channels.watch import ChannelWatch
 from wellhead.gateway.claims.policy import ClaimPolicy
 from wellhead.gateway.claims.sender import SendingPolicy
-from wellhead.gateway.claims.settler import DEFAULT_CLAIM_POLICY, Settler
+from wellhead.gateway.claims.settler import DEFAULT_CLAIM_POLICY, Settler, SettlerStatus
 from wellhead.gateway.config import GatewayConfig
+from wellhead.gateway.database import parse_url
 from wellhead.gateway.exact_desk import ExactDesk
 from wellhead.gateway.facilitator import Facilitator
 from wellhead.gateway.meters import Meters
@@ -73,6 +74,9 @@ class Gateway:
             [str(url) for url in config.upstreams], config.upstream_timeout_seconds, config.members
         )
         self.meters = Meters()
+        self._asking = asyncio.Lock()
+        self._claims_known: SettlerStatus | None = None
+        self._claims_until = 0.0
         billed: Billed = self._pool.billed.add if self._pool else _pays_no_pool
         counter = Counter(self.terms, till, self._upstreams, self.meters, billed)
         offer = offer_page(self.terms)
@@ -88,21 +92,34 @@ class Gateway:
 
     async def status(self) -> dict[str, Any]:
         """How the gateway stands now. Amounts are atomic units."""
-        claims = await asyncio.to_thread(self._settler.status)
-        self.meters.unclaimed.set(claims.unclaimed_usd6)
+        claims = await self._claims()
         return {
             "status": "chain lost" if self._watch.is_blind() else "ok",
             "channels_to_claim": claims.channels,
             "unclaimed_usd6": claims.unclaimed_usd6,
+            "unclaimable_usd6": claims.unclaimable_usd6,
             "oldest_unclaimed_seconds": round(claims.oldest_age_seconds),
             "next_claim_at": claims.next_claim_at and round(claims.next_claim_at),
             "claim_under_way": claims.under_way and claims.under_way.transaction,
             "claim_problem": claims.problem,
+            "settles": claims.settles,
             "nodes": [
                 {"url": node.url, "under_way": node.under_way, "failures": node.failures}
                 for node in self._upstreams.nodes
             ],
         }
+
+    async def _claims(self) -> SettlerStatus:
+        """Where claiming stands. Anyone may ask, and with many channels it takes a second: so it is told again for
+        twenty times as long as it took."""
+        async with self._asking:
+            now = time.monotonic()
+            if self._claims_known is None or now >= self._claims_until:
+                self._claims_known = await asyncio.to_thread(self._settler.status)
+                self._claims_until = time.monotonic() + 20 * (time.monotonic() - now)
+                self.meters.unclaimed.set(self._claims_known.unclaimed_usd6)
+                self.meters.unclaimable.set(self._claims_known.unclaimable_usd6)
+            return self._claims_known
 
     async def receipts(self) -> dict[str, Any]:
         """What a pool's gateway signs for the period that ended last."""
@@ -111,21 +128,17 @@ class Gateway:
 
     @asynccontextmanager
     async def _running(self, _: Starlette) -> AsyncIterator[None]:
-        await self._watch.try_look()  # until then nobody is served by channel
-        tasks = [asyncio.create_task(self._watch.run())]
-        if self._pool:
-            tasks.append(asyncio.create_task(self._pool.billed.run()))
-        self._settler.start()
-        try:
-            yield
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.to_thread(self._settler.stop)
-            await self._upstreams.close()
+        async with AsyncExitStack() as stack:  # each end is reached, whatever another one raises
+            stack.push_async_callback(self.books.close)
+            stack.push_async_callback(self._upstreams.close)
+            await self._watch.try_look()  # until then nobody is served by channel
+            stack.callback(asyncio.create_task(self._watch.run()).cancel)
             if self._pool:
-                await asyncio.to_thread(self._pool.billed.close)
-            await self.books.close()
+                stack.push_async_callback(asyncio.to_thread, self._pool.billed.close)
+                stack.callback(asyncio.create_task(self._pool.billed.run()).cancel)
+            self._settler.start()
+            stack.push_async_callback(asyncio.to_thread, self._settler.stop)
+            yield
 
 
 def _pays_no_pool(_member: int, _units: int) -> None:
@@ -152,7 +165,7 @@ def open_settler(
 
 
 def _open_books(config: GatewayConfig) -> tuple[Ledger | SoleLedger, Books]:
-    url = make_url(config.ledger_url)
+    url = parse_url(config.ledger_url)
     ledger = Ledger(config.ledger_url)
     if url.get_backend_name() != "sqlite":
         return ledger, SharedBooks(ledger)

@@ -5,11 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from sqlalchemy import Connection, Engine, MetaData, String, create_engine, event, text
-from sqlalchemy.engine import make_url
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.types import TypeDecorator
 
+from wellhead.errors import Misused
 from wellhead.reference.channel import MAX_AMOUNT
 
+BACKENDS = ("sqlite", "postgresql")
+EXAMPLES = "like sqlite:///gateway.db or postgresql+psycopg://user@host/name"
 LOCK_TIMEOUT_SECONDS = 10
 # So many of one process may talk to PostgreSQL at once, and a few more that do so now and then.
 CONNECTIONS, SPARE_CONNECTIONS = 16, 8
@@ -36,9 +40,25 @@ class Amount(TypeDecorator[int]):
         return None if value is None else int(value)
 
 
+def parse_url(url: str) -> URL:
+    """`url` as SQLAlchemy writes it, of a database that a ledger can be in. Raises Misused."""
+    try:
+        parsed = make_url(url)
+        parsed.get_dialect().import_dbapi()
+    except ImportError as error:
+        raise Misused(
+            f"the ledger {url.partition(':')[0]}://… needs the Python package {error.name}, which is not installed"
+        ) from None
+    except (SQLAlchemyError, ValueError, NotImplementedError):
+        raise Misused(f"the ledger is no database URL {EXAMPLES}") from None
+    if parsed.get_backend_name() not in BACKENDS:
+        raise Misused(f"a ledger cannot be in {parsed.get_backend_name()}, but {EXAMPLES}")
+    return parsed
+
+
 def open_database(url: str) -> Engine:
-    """Connections to the database at `url`, as SQLAlchemy writes it."""
-    if make_url(url).get_backend_name() == "postgresql":
+    """Connections to the database at `url`. Raises Misused as `parse_url` does."""
+    if parse_url(url).get_backend_name() == "postgresql":
         return _open_postgresql(url)
     engine = create_engine(url)
     if engine.dialect.name == "sqlite":

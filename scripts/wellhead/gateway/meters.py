@@ -38,6 +38,11 @@ class Meters:
         self.unclaimed = Gauge(
             "wellhead_gateway_unclaimed_usd6", "Charged and not claimed yet.", registry=self.registry
         )
+        self.unclaimable = Gauge(
+            "wellhead_gateway_unclaimable_usd6",
+            "Charged, and nothing that could be claimed now.",
+            registry=self.registry,
+        )
 
     def ended(self, call: Call, end: str) -> None:
         """A call is over."""

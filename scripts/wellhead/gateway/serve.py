@@ -10,12 +10,12 @@ from pathlib import Path
 
 import uvicorn
 from eth_account.signers.local import LocalAccount
-from sqlalchemy.engine import make_url
 
 from wellhead.errors import Refused
 from wellhead.exclusive import exclusive
 from wellhead.gateway.assembly import Gateway
 from wellhead.gateway.config import GatewayConfig
+from wellhead.gateway.database import parse_url
 from wellhead.json_logs import log_json
 
 SHUTDOWN_GRACE_SECONDS = 10  # a payment that is being settled should reach its receipt
@@ -54,7 +54,7 @@ def serve(
 @contextmanager
 def _alone(ledger_url: str) -> Iterator[None]:
     """A ledger in a file is one gateway's: what it knows is in its memory."""
-    url = make_url(ledger_url)
+    url = parse_url(ledger_url)
     if url.get_backend_name() != "sqlite" or not url.database:
         yield
         return

@@ -14,7 +14,6 @@ from collections import Counter
 from collections.abc import Callable
 
 from sqlalchemy import BigInteger, Column, Connection, MetaData, String, Table, func, insert, select, update
-from sqlalchemy.exc import SQLAlchemyError
 
 from wellhead.gateway.database import make_tables, open_database, reading
 from wellhead.reference.pool_receipt import Receipt
@@ -61,7 +60,7 @@ class BilledWork:
             await asyncio.sleep(FLUSH_SECONDS)
             try:
                 await asyncio.to_thread(self.flush)
-            except SQLAlchemyError as error:
+            except Exception as error:  # whatever ails the database: the count goes on
                 _log.warning("billed work is not written, and kept for later: %s", type(error).__name__)
 
     def flush(self) -> None:
