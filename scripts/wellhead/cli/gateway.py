@@ -26,7 +26,7 @@ from wellhead.cli.options import (
     NetworkOption,
 )
 from wellhead.cli.proxy import proxy
-from wellhead.cli.session import Session
+from wellhead.cli.session import Reading, Session, reads
 from wellhead.errors import Misused
 from wellhead.gateway.config import GatewayConfig
 from wellhead.units import format_usd, parse_amount, parse_duration
@@ -173,7 +173,9 @@ def status(
 
 
 @app.command()
+@reads
 def settle(
+    cli: Reading,
     node: PaidNodeArgument = None,
     pool: PoolOption = None,
     authorizer: Annotated[
@@ -181,15 +183,12 @@ def settle(
     ] = "authorizer",
     ledger: LedgerOption = None,
     patience: Annotated[str, typer.Option("--patience", help="How long to wait for it, like 2m.")] = "2m",
-    network: NetworkOption = DEFAULT_NETWORK,
-    deployments: DeploymentsOption = DEFAULT_DEPLOYMENTS,
-    as_json: JsonOption = False,
 ) -> None:
     """Claim everything that was charged, now. A gateway that runs over the same ledger does it, if there is one."""
     from wellhead.gateway.assembly import open_settler
     from wellhead.gateway.channels.ledger import Ledger
 
-    session = Session(network, deployments)
+    session = cli.session
     url = ledger or _ledger_of(session, _receiver(session, node, pool))
     signing = keys.load_signer(authorizer, local_chain=session.local)
     settler = open_settler(session.w3, session.manifest.address("SettleRouter"), signing, Ledger(url), url)
@@ -199,7 +198,7 @@ def settle(
         settler.stop()
     facts = {**done._asdict(), "unclaimed_usd6": settler.status().unclaimed_usd6}
     pairs = [_fact(name, value) for name, value in facts.items()]
-    render.emit(as_json, facts, lambda console: console.print(render.facts(pairs)))
+    render.emit(cli.as_json, facts, lambda console: console.print(render.facts(pairs)))
 
 
 class _Receiver(NamedTuple):

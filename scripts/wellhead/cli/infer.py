@@ -9,19 +9,9 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from wellhead.chain import keys
 from wellhead.cli import render
-from wellhead.cli.options import (
-    DEFAULT_DEPLOYMENTS,
-    DEFAULT_GATEWAY_URL,
-    DEFAULT_NETWORK,
-    AsOption,
-    DeploymentsOption,
-    DryRunOption,
-    JsonOption,
-    NetworkOption,
-)
-from wellhead.cli.session import Session
+from wellhead.cli.options import DEFAULT_GATEWAY_URL
+from wellhead.cli.session import Sending, sends
 from wellhead.errors import Refused
 from wellhead.units import format_duration, format_usd, parse_amount
 
@@ -31,7 +21,9 @@ if TYPE_CHECKING:
 SHOWN_NUMBERS = 4
 
 
+@sends("customer")
 def infer(
+    cli: Sending,
     texts: Annotated[list[str], typer.Argument(help="Texts to embed.")],
     gateway: Annotated[str, typer.Option("--gateway", help="Root of the gateway.")] = DEFAULT_GATEWAY_URL,
     model: Annotated[str | None, typer.Option("--model", help="Default: the first that is served.")] = None,
@@ -45,11 +37,6 @@ def infer(
     refund: Annotated[
         bool, typer.Option("--refund", help="Afterwards have what the channel has left given back.")
     ] = False,
-    signer: AsOption = "customer",
-    network: NetworkOption = DEFAULT_NETWORK,
-    deployments: DeploymentsOption = DEFAULT_DEPLOYMENTS,
-    dry_run: DryRunOption = False,
-    as_json: JsonOption = False,
 ) -> None:
     """Embed texts by one paid call, showing 402, voucher, answer and receipt."""
     # x402 takes a second to import: only those who pay wait for it.
@@ -57,20 +44,20 @@ def infer(
     from wellhead.customer.infer import Customer
 
     most_usd6, deposit_usd6 = parse_amount(most, "--max"), parse_amount(deposit, "--deposit")
-    session = Session(network, deployments)
-    account = keys.load_signer(signer, local_chain=session.local)
+    session = cli.session
+    account = cli.sender.account
     purse = open_purse(account, session.network.rpc_url, session.manifest.usd, most_usd6, deposit_usd6)
     with Customer(gateway, purse) as customer:
         chosen = model or _first(customer.models(), gateway)
-        if dry_run:
+        if cli.dry_run:
             terms = customer.quote(chosen, texts)
             quoted = {"would_pay": asdict(terms), "model": chosen, "from": account.address}
-            render.emit(as_json, quoted, lambda console: _draw_terms(console, terms))
+            render.emit(cli.as_json, quoted, lambda console: _draw_terms(console, terms))
             return
         call = customer.infer(chosen, texts)
         refunded_usd6 = customer.refund() if refund else 0
     facts = {**asdict(call), "refunded_usd6": refunded_usd6}
-    render.emit(as_json, facts, lambda console: _draw(console, call, refunded_usd6))
+    render.emit(cli.as_json, facts, lambda console: _draw(console, call, refunded_usd6))
 
 
 def _first(models: list[str], gateway: str) -> str:

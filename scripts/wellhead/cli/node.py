@@ -11,17 +11,8 @@ import typer
 from wellhead import attestation
 from wellhead.chain.contracts.node_registry import Node
 from wellhead.cli import render
-from wellhead.cli.options import (
-    DEFAULT_DEPLOYMENTS,
-    DEFAULT_NETWORK,
-    AsOption,
-    DeploymentsOption,
-    DryRunOption,
-    JsonOption,
-    NetworkOption,
-    NodeArgument,
-)
-from wellhead.cli.session import Session, perform, refuse_early
+from wellhead.cli.options import NodeArgument
+from wellhead.cli.session import Reading, Sending, reads, refuse_early, sends
 from wellhead.node_spec import read_spec
 from wellhead.units import format_time, format_usd, parse_amount
 
@@ -33,170 +24,123 @@ SpecArgument = Annotated[Path, typer.Argument(help="JSON spec of the node.")]
 
 
 @app.command()
+@sends("operator")
 def register(
+    cli: Sending,
     spec: SpecArgument,
     uri: Annotated[
         str | None, typer.Option("--uri", help="Where the spec is published; else it is inlined.")
     ] = None,
-    signer: AsOption = "operator",
-    network: NetworkOption = DEFAULT_NETWORK,
-    deployments: DeploymentsOption = DEFAULT_DEPLOYMENTS,
-    dry_run: DryRunOption = False,
-    as_json: JsonOption = False,
 ) -> None:
     """Register a node; whoever signs becomes its operator."""
     document = read_spec(spec)
-    session = Session(network, deployments)
-    perform(
-        session.sender(signer),
-        session.registry.register(document.on_chain(), uri or document.data_uri()),
+    cli.perform(
+        cli.session.registry.register(document.on_chain(), uri or document.data_uri()),
         f"registered {document.name}, {document.gpu_count} x {document.gpu_class}",
-        dry_run=dry_run,
-        as_json=as_json,
         details=lambda node: {"node": node, "spec_sha256": document.hash().hex()},
     )
 
 
 @app.command()
+@sends("operator")
 def attest(
+    cli: Sending,
     node: NodeArgument,
     spec: SpecArgument,
     attestors: Annotated[
         list[str], typer.Option("--by", help="An attestor's keystore file or local role; once for each.")
     ],
-    signer: AsOption = "operator",
-    network: NetworkOption = DEFAULT_NETWORK,
-    deployments: DeploymentsOption = DEFAULT_DEPLOYMENTS,
-    dry_run: DryRunOption = False,
-    as_json: JsonOption = False,
 ) -> None:
     """Have a quorum of attestors vouch for a node's spec.
 
     Each signs only what the spec file says; a node that states something else on-chain is refused.
     """
     document = read_spec(spec)
-    session = Session(network, deployments)
+    session = cli.session
     signatures = attestation.sign_all(
         session.registry, node, document, [session.sender(reference).account for reference in attestors]
     )
-    call = session.registry.attest(node, signatures)
-    perform(session.sender(signer), call, f"node {node} attested", dry_run=dry_run, as_json=as_json)
+    cli.perform(session.registry.attest(node, signatures), f"node {node} attested")
 
 
 @app.command()
+@sends("operator")
 def bond(
+    cli: Sending,
     node: NodeArgument,
     amount: Annotated[str, typer.Argument(help="Dollars.")],
-    signer: AsOption = "operator",
-    network: NetworkOption = DEFAULT_NETWORK,
-    deployments: DeploymentsOption = DEFAULT_DEPLOYMENTS,
-    dry_run: DryRunOption = False,
-    as_json: JsonOption = False,
 ) -> None:
     """Put a bond behind a node; allows the registry to take exactly the amount if it may not yet."""
     amount_usd6 = parse_amount(amount, "bond")
-    session = Session(network, deployments)
+    session = cli.session
     session.registry.node(node)
-    sender = session.sender(signer)
+    sender = cli.sender
     what = f"bond of {format_usd(amount_usd6)} behind node {node}"
     deposit = session.registry.deposit_bond(node, amount_usd6)
     if session.usd.allowance(sender.address, session.registry.address) < amount_usd6:
         refuse_early(sender, deposit, session.usd, amount_usd6)
         approve = session.usd.approve(session.registry.address, amount_usd6)
-        if dry_run:
-            perform(
-                sender,
-                approve,
-                f"allow {format_usd(amount_usd6)}, then {what}",
-                dry_run=True,
-                as_json=as_json,
-            )
+        if cli.dry_run:
+            cli.perform(approve, f"allow {format_usd(amount_usd6)}, then {what}")
             return
         sender.send(approve)
-    perform(sender, deposit, what, dry_run=dry_run, as_json=as_json)
+    cli.perform(deposit, what)
 
 
 @app.command()
+@sends("operator")
 def unbond(
+    cli: Sending,
     node: NodeArgument,
     amount: Annotated[
         str | None, typer.Argument(help="Dollars to ask for; leave out to take what is ripe.")
     ] = None,
-    signer: AsOption = "operator",
-    network: NetworkOption = DEFAULT_NETWORK,
-    deployments: DeploymentsOption = DEFAULT_DEPLOYMENTS,
-    dry_run: DryRunOption = False,
-    as_json: JsonOption = False,
 ) -> None:
     """Ask for a part of the bond, and after the delay take it."""
-    session = Session(network, deployments)
+    session = cli.session
     session.registry.node(node)
-    sender = session.sender(signer)
+    sender = cli.sender
     if amount is None:
         call = session.registry.withdraw_bond(node, sender.address)
         what = f"bond of node {node} withdrawn"
     else:
         call = session.registry.request_bond_withdrawal(node, parse_amount(amount, "bond"))
         what = f"withdrawal of ${amount} from the bond of node {node} requested"
-    perform(sender, call, what, dry_run=dry_run, as_json=as_json)
+    cli.perform(call, what)
 
 
 @app.command()
-def activate(
-    node: NodeArgument,
-    signer: AsOption = "operator",
-    network: NetworkOption = DEFAULT_NETWORK,
-    deployments: DeploymentsOption = DEFAULT_DEPLOYMENTS,
-    dry_run: DryRunOption = False,
-    as_json: JsonOption = False,
-) -> None:
+@sends("operator")
+def activate(cli: Sending, node: NodeArgument) -> None:
     """Put an attested and bonded node to work."""
-    session = Session(network, deployments)
-    session.registry.node(node)
-    call = session.registry.activate(node)
-    perform(session.sender(signer), call, f"node {node} active", dry_run=dry_run, as_json=as_json)
+    registry = cli.session.registry
+    registry.node(node)
+    cli.perform(registry.activate(node), f"node {node} active")
 
 
 @app.command()
-def suspend(
-    node: NodeArgument,
-    signer: AsOption = "operator",
-    network: NetworkOption = DEFAULT_NETWORK,
-    deployments: DeploymentsOption = DEFAULT_DEPLOYMENTS,
-    dry_run: DryRunOption = False,
-    as_json: JsonOption = False,
-) -> None:
+@sends("operator")
+def suspend(cli: Sending, node: NodeArgument) -> None:
     """Take a node out of work; what the guardian suspends, the guardian resumes."""
-    session = Session(network, deployments)
-    session.registry.node(node)
-    call = session.registry.suspend(node)
-    perform(session.sender(signer), call, f"node {node} suspended", dry_run=dry_run, as_json=as_json)
+    registry = cli.session.registry
+    registry.node(node)
+    cli.perform(registry.suspend(node), f"node {node} suspended")
 
 
 @app.command()
-def retire(
-    node: NodeArgument,
-    signer: AsOption = "operator",
-    network: NetworkOption = DEFAULT_NETWORK,
-    deployments: DeploymentsOption = DEFAULT_DEPLOYMENTS,
-    dry_run: DryRunOption = False,
-    as_json: JsonOption = False,
-) -> None:
+@sends("operator")
+def retire(cli: Sending, node: NodeArgument) -> None:
     """End a node's life, once nobody counts on it any more."""
-    session = Session(network, deployments)
-    session.registry.node(node)
-    call = session.registry.retire(node)
-    perform(session.sender(signer), call, f"node {node} retired", dry_run=dry_run, as_json=as_json)
+    registry = cli.session.registry
+    registry.node(node)
+    cli.perform(registry.retire(node), f"node {node} retired")
 
 
 @app.command("list")
-def list_nodes(
-    network: NetworkOption = DEFAULT_NETWORK,
-    deployments: DeploymentsOption = DEFAULT_DEPLOYMENTS,
-    as_json: JsonOption = False,
-) -> None:
+@reads
+def list_nodes(cli: Reading) -> None:
     """List every node."""
-    session = Session(network, deployments)
+    session = cli.session
     nodes = [(number, session.registry.node(number)) for number in range(1, session.registry.count() + 1)]
     rows = [
         (
@@ -212,7 +156,7 @@ def list_nodes(
     ]
     columns = ["node", "class", "GPUs", "region", "status", "SLA", "bond"]
     render.emit(
-        as_json,
+        cli.as_json,
         {"nodes": [_data(number, node) for number, node in nodes]},
         lambda console: console.print(
             render.table(columns, rows) if rows else "no nodes yet: `wellhead node register SPEC.json`"
@@ -221,21 +165,17 @@ def list_nodes(
 
 
 @app.command()
-def show(
-    node: NodeArgument,
-    network: NetworkOption = DEFAULT_NETWORK,
-    deployments: DeploymentsOption = DEFAULT_DEPLOYMENTS,
-    as_json: JsonOption = False,
-) -> None:
+@reads
+def show(cli: Reading, node: NodeArgument) -> None:
     """Show one node: spec, status, bond, obligations, last oracle record."""
-    session = Session(network, deployments)
+    session = cli.session
     data = _data(node, session.registry.node(node))
     record = session.oracle.latest_record(node)
     data["latest_record"] = asdict(record)
     if session.factory.has_share(node):
         data["share"] = session.factory.share_of(node).address
     pairs = [(name.replace("_", " "), _show(name, value)) for name, value in data.items()]
-    render.emit(as_json, data, lambda console: console.print(render.facts(pairs)))
+    render.emit(cli.as_json, data, lambda console: console.print(render.facts(pairs)))
 
 
 def _show(name: str, value: object) -> str:

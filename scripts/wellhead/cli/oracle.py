@@ -11,17 +11,8 @@ from rich.console import Console
 
 from wellhead.chain import keys
 from wellhead.cli import render
-from wellhead.cli.options import (
-    DEFAULT_DEPLOYMENTS,
-    DEFAULT_NETWORK,
-    AsOption,
-    DeploymentsOption,
-    DryRunOption,
-    JsonOption,
-    NetworkOption,
-    NodeArgument,
-)
-from wellhead.cli.session import Session
+from wellhead.cli.options import NodeArgument
+from wellhead.cli.session import Reading, Sending, Session, reads, sends
 from wellhead.errors import Misused, Refused
 from wellhead.units import parse_duration
 
@@ -39,7 +30,9 @@ app = typer.Typer(
 
 
 @app.command()
+@sends("reporter-0")
 def report(
+    cli: Sending,
     node: NodeArgument,
     runtime: Annotated[
         str, typer.Option("--runtime", help="Root of the node's server, with /healthz and /metrics.")
@@ -57,11 +50,6 @@ def report(
     by: Annotated[
         list[str] | None, typer.Option("--by", help="A reporter's role or keystore file; once for each.")
     ] = None,
-    signer: AsOption = "reporter-0",
-    network: NetworkOption = DEFAULT_NETWORK,
-    deployments: DeploymentsOption = DEFAULT_DEPLOYMENTS,
-    dry_run: DryRunOption = False,
-    as_json: JsonOption = False,
 ) -> None:
     """Watch a node for a while and post the round that is due, on a local chain.
 
@@ -84,10 +72,10 @@ def report(
     slots = parse_duration(duration, "--for") * 1000 // every
     if slots < 1:
         raise Misused(f"--for {duration} is shorter than one sample of {every} ms")
-    session = Session(network, deployments)
+    session = cli.session
     if not session.local:
         raise Refused(
-            f"reporters of {network} run apart, each on its own line; one machine is no quorum there"
+            f"reporters of {cli.network} run apart, each on its own line; one machine is no quorum there"
         )
     gpu_count = session.registry.node(node).spec.gpu_count
     accounts = [keys.load_signer(name, local_chain=True) for name in by or DEFAULT_REPORTERS]
@@ -100,25 +88,24 @@ def report(
         seen = watch.run(slots)
     agreed = co_sign(basis_of(session.oracle, seen, {node: gpu_count}, scale), accounts)
 
-    call, sender = session.oracle.report(*agreed.arguments), session.sender(signer)
+    call, sender = session.oracle.report(*agreed.arguments), cli.sender
     data = _report_data(agreed, node) | {"chain_seconds_per_observed_second": factor}
-    if dry_run:
+    if cli.dry_run:
         data |= {"would": f"post round {agreed.round}", "gas_estimate": sender.simulate(call).gas}
     else:
         mined = sender.send(call)
         data |= {"transaction": mined.transaction, "gas": mined.receipt["gasUsed"]}
-    render.emit(as_json, data, lambda console: _draw_report(console, data))
+    render.emit(cli.as_json, data, lambda console: _draw_report(console, data))
 
 
 @app.command()
+@reads
 def status(
+    cli: Reading,
     node: Annotated[int | None, typer.Argument(min=1, help="Also show this node's last record.")] = None,
-    network: NetworkOption = DEFAULT_NETWORK,
-    deployments: DeploymentsOption = DEFAULT_DEPLOYMENTS,
-    as_json: JsonOption = False,
 ) -> None:
     """Show who reports, what was reported last and when the next round is due."""
-    session = Session(network, deployments)
+    session = cli.session
     oracle = session.oracle
     latest = oracle.latest_round()
     reporters = oracle.reporters()
@@ -140,7 +127,7 @@ def status(
         session.registry.node(node)
         data["latest_record"] = asdict(oracle.latest_record(node))
     pairs = [render.fact(name, value) for name, value in data.items()]
-    render.emit(as_json, data, lambda console: console.print(render.facts(pairs)))
+    render.emit(cli.as_json, data, lambda console: console.print(render.facts(pairs)))
 
 
 def _require_reporters(session: Session, addresses: list[str]) -> None:

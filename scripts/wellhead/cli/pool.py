@@ -13,20 +13,8 @@ from web3.exceptions import Web3Exception
 
 from wellhead.chain.contracts.compute_pool import ComputePool, PoolTerms
 from wellhead.cli import render
-from wellhead.cli.options import (
-    DEFAULT_DEPLOYMENTS,
-    DEFAULT_GATEWAY_URL,
-    DEFAULT_NETWORK,
-    AccountArgument,
-    AsOption,
-    DeploymentsOption,
-    DryRunOption,
-    JsonOption,
-    NetworkOption,
-    NodeArgument,
-    PoolArgument,
-)
-from wellhead.cli.session import Session, perform
+from wellhead.cli.options import DEFAULT_GATEWAY_URL, AccountArgument, AsOption, NodeArgument, PoolArgument
+from wellhead.cli.session import Reading, Sending, reads, sends
 from wellhead.errors import Misused
 from wellhead.units import format_duration, format_usd, parse_amount, parse_duration
 
@@ -37,7 +25,9 @@ app = typer.Typer(
 
 
 @app.command()
+@sends("owner")
 def create(
+    cli: Sending,
     name: Annotated[str, typer.Argument(help="What to call it here; at most 32 characters.")],
     gpu_class: Annotated[str, typer.Option("--class", help="Only nodes of this GPU class may join.")],
     gateway: Annotated[
@@ -48,40 +38,32 @@ def create(
     collecting: Annotated[
         str, typer.Option("--collecting", help="Time to record the work of a period.")
     ] = "12h",
-    signer: AsOption = "owner",
-    network: NetworkOption = DEFAULT_NETWORK,
-    deployments: DeploymentsOption = DEFAULT_DEPLOYMENTS,
-    dry_run: DryRunOption = False,
-    as_json: JsonOption = False,
 ) -> None:
     """Make a pool that belongs to whoever signs; the terms cannot change after."""
     from wellhead.deploy.pool import gas_of_pool, make_pool
 
-    session = Session(network, deployments)
+    session = cli.session
     length, window = parse_duration(period, "--period"), session.oracle.window_seconds()
     if length % window:
         raise Misused(f"--period {period} is not a whole number of windows of {format_duration(window)}")
     terms = PoolTerms(
         gpu_class, parse_duration(tau, "--tau"), length // window, parse_duration(collecting, "--collecting")
     )
-    sender, key = session.sender(signer), session.address(gateway)
+    sender, key = cli.sender, session.address(gateway)
     data: dict[str, Any] = {"name": name, "gpu_class": gpu_class, "gateway": key, "owner": sender.address}
-    if dry_run:
+    if cli.dry_run:
         data["gas_estimate"] = gas_of_pool(sender, session.manifest, name, key, terms)
     else:
-        made = make_pool(sender, session.manifest, deployments, name, key, terms)
+        made = make_pool(sender, session.manifest, cli.deployments, name, key, terms)
         data |= {"pool": made.address, "transaction": made.transaction or "none: it is there"}
-    _show(data, as_json)
+    _show(data, cli.as_json)
 
 
 @app.command("list")
-def list_pools(
-    network: NetworkOption = DEFAULT_NETWORK,
-    deployments: DeploymentsOption = DEFAULT_DEPLOYMENTS,
-    as_json: JsonOption = False,
-) -> None:
+@reads
+def list_pools(cli: Reading) -> None:
     """List the pools that were made on this deployment from here."""
-    session = Session(network, deployments)
+    session = cli.session
     pools: list[dict[str, Any]] = [
         {
             "name": name,
@@ -93,21 +75,17 @@ def list_pools(
     ]
     rows = [[pool["name"], pool["pool"], pool["gpu_class"], format_usd(pool["level_usd6"])] for pool in pools]
     render.emit(
-        as_json,
+        cli.as_json,
         {"pools": pools},
         lambda console: console.print(render.table(("pool", "address", "class", "not released"), rows)),
     )
 
 
 @app.command()
-def show(
-    pool: PoolArgument,
-    network: NetworkOption = DEFAULT_NETWORK,
-    deployments: DeploymentsOption = DEFAULT_DEPLOYMENTS,
-    as_json: JsonOption = False,
-) -> None:
+@reads
+def show(cli: Reading, pool: PoolArgument) -> None:
     """Show a pool's money, its periods and what its members have earned."""
-    session = Session(network, deployments)
+    session = cli.session
     found = session.pool(pool)
     now, schedule, flow = session.now(), found.schedule(), found.flow()
     period = schedule.period_at(now)
@@ -139,7 +117,7 @@ def show(
         console.print(render.facts([render.fact(*fact) for fact in facts.items()]))
         console.print(render.table(columns, rows))
 
-    render.emit(as_json, {**facts, "members": members}, draw)
+    render.emit(cli.as_json, {**facts, "members": members}, draw)
 
 
 def _member(pool: ComputePool, node: int, period: int) -> dict[str, Any]:
@@ -160,19 +138,11 @@ def _member(pool: ComputePool, node: int, period: int) -> dict[str, Any]:
 def _node_verb(verb: str, role: str, did: str) -> Callable[..., None]:
     """The command that calls the pool's function `verb` for a node; `role` signs where nobody else is named."""
 
-    def command(
-        pool: PoolArgument,
-        node: NodeArgument,
-        signer: AsOption = role,
-        network: NetworkOption = DEFAULT_NETWORK,
-        deployments: DeploymentsOption = DEFAULT_DEPLOYMENTS,
-        dry_run: DryRunOption = False,
-        as_json: JsonOption = False,
-    ) -> None:
-        session = Session(network, deployments)
+    @sends(role)
+    def command(cli: Sending, pool: PoolArgument, node: NodeArgument) -> None:
+        session = cli.session
         session.registry.node(node)
-        call = session.pool(pool).call(verb, node)
-        perform(session.sender(signer), call, f"node {node} {did} {pool}", dry_run=dry_run, as_json=as_json)
+        cli.perform(session.pool(pool).call(verb, node), f"node {node} {did} {pool}")
 
     return command
 
@@ -198,27 +168,21 @@ for _verb, _role, _did, _help in (
 
 
 @app.command("set-gateway")
-def set_gateway(
-    pool: PoolArgument,
-    gateway: AccountArgument,
-    signer: AsOption = "owner",
-    network: NetworkOption = DEFAULT_NETWORK,
-    deployments: DeploymentsOption = DEFAULT_DEPLOYMENTS,
-    dry_run: DryRunOption = False,
-    as_json: JsonOption = False,
-) -> None:
+@sends("owner")
+def set_gateway(cli: Sending, pool: PoolArgument, gateway: AccountArgument) -> None:
     """Name another key whose receipts count, as after the loss of a key or of a ledger; the pool's owner only."""
-    session = Session(network, deployments)
+    session = cli.session
     key = session.address(gateway)
-    call = session.pool(pool).set_gateway(key)
-    perform(session.sender(signer), call, f"{key} signs for {pool}", dry_run=dry_run, as_json=as_json)
+    cli.perform(session.pool(pool).set_gateway(key), f"{key} signs for {pool}")
 
 
 # Keeping --------------------------------------------------------------------------------------------
 
 
 @app.command()
+@reads
 def keep(
+    cli: Reading,
     pool: PoolArgument,
     gateway: Annotated[
         str, typer.Option("--gateway", help="Root of the gateway that signs the pool's receipts.")
@@ -229,9 +193,6 @@ def keep(
     every: Annotated[str, typer.Option("--every", help="How often to look.")] = "5m",
     once: Annotated[bool, typer.Option("--once", help="Look once, as from cron.")] = False,
     signer: AsOption = "operator",
-    network: NetworkOption = DEFAULT_NETWORK,
-    deployments: DeploymentsOption = DEFAULT_DEPLOYMENTS,
-    as_json: JsonOption = False,
 ) -> None:
     """Bring income, evidence and payouts through a pool as they are due, until Ctrl-C. Anyone may.
 
@@ -240,7 +201,7 @@ def keep(
     from wellhead.pool.keeper import Keeper, Look
 
     min_usd6, pause = max(1, parse_amount(least, "--least")), parse_duration(every, "--every")
-    session = Session(network, deployments)
+    session = cli.session
     keeper = Keeper(session.pool(pool), session.sender(signer), gateway, min_usd6)
     while True:
         try:
@@ -251,7 +212,7 @@ def keep(
             look = Look(0, [], [f"the chain does not answer: {type(error).__name__}"])
         data = {"period": look.period, "steps": [step._asdict() for step in look.steps]}
         data["problems"] = look.problems
-        render.emit(as_json, data, lambda console, look=look: _draw_look(console, look))  # type: ignore[misc]
+        render.emit(cli.as_json, data, lambda console, look=look: _draw_look(console, look))  # type: ignore[misc]
         if once:
             return
         time.sleep(pause)

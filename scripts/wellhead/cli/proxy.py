@@ -9,24 +9,16 @@ import typer
 
 from wellhead.chain import keys
 from wellhead.cli import render
-from wellhead.cli.options import (
-    DEFAULT_DEPLOYMENTS,
-    DEFAULT_GATEWAY_HOST,
-    DEFAULT_GATEWAY_PORT,
-    DEFAULT_GATEWAY_URL,
-    DEFAULT_NETWORK,
-    AsOption,
-    DeploymentsOption,
-    JsonOption,
-    NetworkOption,
-)
-from wellhead.cli.session import Session
+from wellhead.cli.options import DEFAULT_GATEWAY_HOST, DEFAULT_GATEWAY_PORT, DEFAULT_GATEWAY_URL, AsOption
+from wellhead.cli.session import Reading, reads
 from wellhead.units import parse_amount
 
 DEFAULT_SPENT_FILE = Path.home() / ".wellhead" / "spent.json"
 
 
+@reads
 def proxy(
+    cli: Reading,
     gateway: Annotated[
         str, typer.Option("--gateway", help="Root of the gateway that is paid.")
     ] = DEFAULT_GATEWAY_URL,
@@ -41,9 +33,6 @@ def proxy(
         str, typer.Option("--host", help="Whoever reaches it spends your money.")
     ] = DEFAULT_GATEWAY_HOST,
     port: Annotated[int, typer.Option("--port", min=1, max=65_535)] = DEFAULT_GATEWAY_PORT + 1,
-    network: NetworkOption = DEFAULT_NETWORK,
-    deployments: DeploymentsOption = DEFAULT_DEPLOYMENTS,
-    as_json: JsonOption = False,
 ) -> None:
     """A local endpoint that pays: point any OpenAI-compatible program's base URL at it, until Ctrl-C."""
     from wellhead.customer.clients import open_purse
@@ -51,7 +40,7 @@ def proxy(
     from wellhead.customer.spending import SpendingLimit
 
     limit = SpendingLimit(spent, parse_amount(per_day, "--per-day"))
-    session = Session(network, deployments)
+    session = cli.session
     account = keys.load_signer(signer, local_chain=session.local)
     purse = open_purse(
         *(account, session.network.rpc_url, session.manifest.usd, parse_amount(most, "--max")),
@@ -70,5 +59,5 @@ def proxy(
         create_proxy(gateway, purse),
         host,
         port,
-        lambda: render.emit(as_json, facts, lambda console: console.print(render.facts(pairs))),
+        lambda: render.emit(cli.as_json, facts, lambda console: console.print(render.facts(pairs))),
     )

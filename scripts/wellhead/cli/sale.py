@@ -7,18 +7,8 @@ from typing import Annotated
 import typer
 
 from wellhead.chain.contracts.offering import Terms
-from wellhead.cli.options import (
-    DEFAULT_DEPLOYMENTS,
-    DEFAULT_NETWORK,
-    AsOption,
-    DeploymentsOption,
-    DryRunOption,
-    JsonOption,
-    NetworkOption,
-    NodeArgument,
-    SharesArgument,
-)
-from wellhead.cli.session import Session, perform, refuse_early
+from wellhead.cli.options import NodeArgument, SharesArgument
+from wellhead.cli.session import Sending, refuse_early, sends
 from wellhead.errors import Refused
 from wellhead.units import (
     format_amount,
@@ -30,7 +20,9 @@ from wellhead.units import (
 )
 
 
+@sends("operator")
 def offer(
+    cli: Sending,
     node: NodeArgument,
     price: Annotated[str, typer.Option("--price", help="Dollars per share.")],
     hard_cap: Annotated[str, typer.Option("--hard-cap", help="Shares on offer.")],
@@ -53,11 +45,6 @@ def offer(
     floor_price: Annotated[
         str, typer.Option("--floor-price", help="Least dollars per GPU-hour in the term.")
     ] = "0",
-    signer: AsOption = "operator",
-    network: NetworkOption = DEFAULT_NETWORK,
-    deployments: DeploymentsOption = DEFAULT_DEPLOYMENTS,
-    dry_run: DryRunOption = False,
-    as_json: JsonOption = False,
 ) -> None:
     """Open the sale of a node's shares; the terms cannot change after."""
     length = parse_duration(duration, "sale duration")
@@ -72,7 +59,7 @@ def offer(
         "service_term_seconds": parse_duration(term, "service term"),
         "floor_price_usd6_per_gpu_hour": parse_amount(floor_price, "floor price"),
     }
-    session = Session(network, deployments)
+    session = cli.session
     session.share(node)
     opens = session.now()
     closes = opens + length
@@ -83,33 +70,27 @@ def offer(
         deliver_by=closes + within,
         deliver_hard_limit=closes + limit,
     )
-    perform(
-        session.sender(signer),
+    cli.perform(
         session.offering.open(node, terms),
         f"offering of {hard_cap} shares of node {node} at ${price}, open until {format_time(closes)}",
-        dry_run=dry_run,
-        as_json=as_json,
     )
 
 
+@sends("holder")
 def buy(
+    cli: Sending,
     node: NodeArgument,
     shares: SharesArgument,
     max_cost: Annotated[
         str | None, typer.Option("--max-cost", help="Refuse to pay more dollars than this.")
     ] = None,
-    signer: AsOption = "holder",
-    network: NetworkOption = DEFAULT_NETWORK,
-    deployments: DeploymentsOption = DEFAULT_DEPLOYMENTS,
-    dry_run: DryRunOption = False,
-    as_json: JsonOption = False,
 ) -> None:
     """Buy shares in the sale; allows the sale to take exactly the cost if it may not yet."""
     units = parse_amount(shares, "shares")
     limit = parse_amount(max_cost, "maximum cost") if max_cost is not None else None
-    session = Session(network, deployments)
+    session = cli.session
     session.share(node)
-    buyer = session.sender(signer)
+    buyer = cli.sender
     cost = session.offering.cost_up(node, units)
     limit = cost if limit is None else limit
     approve = session.usd.approve(session.offering.address, cost)
@@ -119,92 +100,51 @@ def buy(
     purchase = session.offering.buy(node, units, limit, buyer.address)
     if session.usd.allowance(buyer.address, session.offering.address) < cost:
         refuse_early(buyer, purchase, session.usd, cost)
-        if dry_run:  # the purchase cannot be simulated before the allowance exists
-            perform(buyer, approve, f"allow {format_usd(cost)}, then {what}", dry_run=True, as_json=as_json)
+        if cli.dry_run:  # the purchase cannot be simulated before the allowance exists
+            cli.perform(approve, f"allow {format_usd(cost)}, then {what}")
             return
         buyer.send(approve)
-    perform(
-        buyer,
-        purchase,
-        what,
-        dry_run=dry_run,
-        as_json=as_json,
-        details=lambda paid: {"units": units, "cost_usd6": paid},
-    )
+    cli.perform(purchase, what, details=lambda paid: {"units": units, "cost_usd6": paid})
 
 
-def close(
-    node: NodeArgument,
-    signer: AsOption = "operator",
-    network: NetworkOption = DEFAULT_NETWORK,
-    deployments: DeploymentsOption = DEFAULT_DEPLOYMENTS,
-    dry_run: DryRunOption = False,
-    as_json: JsonOption = False,
-) -> None:
+@sends("operator")
+def close(cli: Sending, node: NodeArgument) -> None:
     """Close a sale that ended: the shares start earning, or everybody can take a refund."""
-    session = Session(network, deployments)
+    session = cli.session
     session.share(node)
-    call = session.offering.close(node)
-    perform(session.sender(signer), call, f"sale of node {node} closed", dry_run=dry_run, as_json=as_json)
+    cli.perform(session.offering.close(node), f"sale of node {node} closed")
 
 
-def abandon(
-    node: NodeArgument,
-    signer: AsOption = "operator",
-    network: NetworkOption = DEFAULT_NETWORK,
-    deployments: DeploymentsOption = DEFAULT_DEPLOYMENTS,
-    dry_run: DryRunOption = False,
-    as_json: JsonOption = False,
-) -> None:
+@sends("operator")
+def abandon(cli: Sending, node: NodeArgument) -> None:
     """Give up a sale before it opens: what has reached the share becomes the operator's."""
-    session = Session(network, deployments)
+    session = cli.session
     session.share(node)
-    call = session.offering.abandon(node)
-    what = f"the sale of node {node} will never open"
-    perform(session.sender(signer), call, what, dry_run=dry_run, as_json=as_json)
+    cli.perform(session.offering.abandon(node), f"the sale of node {node} will never open")
 
 
-def withdraw(
-    node: NodeArgument,
-    signer: AsOption = "operator",
-    network: NetworkOption = DEFAULT_NETWORK,
-    deployments: DeploymentsOption = DEFAULT_DEPLOYMENTS,
-    dry_run: DryRunOption = False,
-    as_json: JsonOption = False,
-) -> None:
+@sends("operator")
+def withdraw(cli: Sending, node: NodeArgument) -> None:
     """Take out what the sale has released to the operator so far."""
-    session = Session(network, deployments)
+    session = cli.session
     session.share(node)
-    operator = session.sender(signer)
-    perform(
-        operator,
+    operator = cli.sender
+    cli.perform(
         session.offering.withdraw(node, operator.address),
         f"what the sale of node {node} released is withdrawn",
-        dry_run=dry_run,
-        as_json=as_json,
         details=lambda paid: {"paid_usd6": paid},
     )
 
 
-def refund(
-    node: NodeArgument,
-    shares: SharesArgument,
-    signer: AsOption = "holder",
-    network: NetworkOption = DEFAULT_NETWORK,
-    deployments: DeploymentsOption = DEFAULT_DEPLOYMENTS,
-    dry_run: DryRunOption = False,
-    as_json: JsonOption = False,
-) -> None:
+@sends("holder")
+def refund(cli: Sending, node: NodeArgument, shares: SharesArgument) -> None:
     """Give shares of a failed sale back for their part of the money that was not released."""
     units = parse_amount(shares, "shares")
-    session = Session(network, deployments)
+    session = cli.session
     session.share(node)
-    holder = session.sender(signer)
-    perform(
-        holder,
+    holder = cli.sender
+    cli.perform(
         session.offering.refund(node, units, holder.address),
         f"{shares} shares of node {node} given back",
-        dry_run=dry_run,
-        as_json=as_json,
         details=lambda paid: {"paid_usd6": paid},
     )

@@ -1,11 +1,12 @@
-"""A command's connection: the network, the manifest, the contracts, and who signs."""
+"""A command's connection: the network, the manifest, the contracts, who signs, and the options that say so."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cached_property
+from functools import cached_property, partial, wraps
+from inspect import Signature, signature
 from pathlib import Path
-from typing import Any
+from typing import Any, Concatenate, TypeVar
 
 from web3 import Web3
 
@@ -21,6 +22,15 @@ from wellhead.chain.networks import Network, find_network
 from wellhead.chain.revert import ContractRefused
 from wellhead.chain.transact import Call, Sender
 from wellhead.cli import render
+from wellhead.cli.options import (
+    DEFAULT_DEPLOYMENTS,
+    DEFAULT_NETWORK,
+    AsOption,
+    DeploymentsOption,
+    DryRunOption,
+    JsonOption,
+    NetworkOption,
+)
 from wellhead.deploy import manifest
 from wellhead.errors import Misused, Refused
 from wellhead.units import format_usd, parse_address
@@ -103,33 +113,95 @@ def refuse_early(sender: Sender, call: Call, usd: MockUsd, cost_usd6: int) -> No
         raise Refused(f"{sender.address} holds {format_usd(held_usd6)}, {format_usd(cost_usd6)} are needed")
 
 
-def perform(
-    sender: Sender,
-    call: Call,
-    what: str,
-    *,
-    dry_run: bool,
-    as_json: bool,
-    details: Callable[[Any], dict[str, Any]] | None = None,
-) -> None:
-    """Send `call`, or only simulate it, and print the outcome.
+# Commands -------------------------------------------------------------------------------------------
 
-    `details` turns the call's return value into further facts to show.
+T = TypeVar("T")
+
+
+class Reading:
+    """The options of a command that asks the chain, or signs in a way of its own.
+
+    It connects when `session` is first used: what can be refused without a chain is refused before.
     """
-    if dry_run:
-        simulated = sender.simulate(call)
-        outcome = {"would": what, "from": sender.address, "gas_estimate": simulated.gas}
-        result = simulated.result
-    else:
-        mined = sender.send(call)
-        outcome = {
-            "did": what,
-            "from": sender.address,
-            "transaction": mined.transaction,
-            "gas": mined.receipt["gasUsed"],
-        }
-        result = mined.result
-    if details is not None:
-        outcome |= details(result)
-    pairs = [(name.replace("_", " "), f"{value}") for name, value in outcome.items()]
-    render.emit(as_json, outcome, lambda console: console.print(render.facts(pairs)))
+
+    def __init__(
+        self,
+        network: NetworkOption = DEFAULT_NETWORK,
+        deployments: DeploymentsOption = DEFAULT_DEPLOYMENTS,
+        as_json: JsonOption = False,
+    ) -> None:
+        self.network, self.deployments, self.as_json = network, deployments, as_json
+
+    @cached_property
+    def session(self) -> Session:
+        """Raises what Session raises."""
+        return Session(self.network, self.deployments)
+
+
+class Sending(Reading):
+    """The options of a command that also sends: who signs, and whether in earnest."""
+
+    def __init__(
+        self,
+        signer: AsOption,
+        network: NetworkOption = DEFAULT_NETWORK,
+        deployments: DeploymentsOption = DEFAULT_DEPLOYMENTS,
+        dry_run: DryRunOption = False,
+        as_json: JsonOption = False,
+    ) -> None:
+        super().__init__(network, deployments, as_json)
+        self.signer, self.dry_run = signer, dry_run
+
+    @cached_property
+    def sender(self) -> Sender:
+        """Who signs; a keystore is opened when this is first used."""
+        return self.session.sender(self.signer)
+
+    def perform(self, call: Call, what: str, details: Callable[[Any], dict[str, Any]] | None = None) -> None:
+        """Send `call`, or only simulate it, and print the outcome.
+
+        `details` turns the call's return value into further facts to show.
+        """
+        if self.dry_run:
+            simulated = self.sender.simulate(call)
+            outcome = {"would": what, "from": self.sender.address, "gas_estimate": simulated.gas}
+            result = simulated.result
+        else:
+            mined = self.sender.send(call)
+            outcome = {
+                "did": what,
+                "from": self.sender.address,
+                "transaction": mined.transaction,
+                "gas": mined.receipt["gasUsed"],
+            }
+            result = mined.result
+        if details is not None:
+            outcome |= details(result)
+        pairs = [(name.replace("_", " "), f"{value}") for name, value in outcome.items()]
+        render.emit(self.as_json, outcome, lambda console: console.print(render.facts(pairs)))
+
+
+def reads(command: Callable[Concatenate[Reading, ...], None]) -> Callable[..., None]:
+    """`command` as typer takes it: in place of its first parameter, after its own, the options of Reading."""
+    return _with_options(Reading, command)
+
+
+def sends(role: str) -> Callable[[Callable[Concatenate[Sending, ...], None]], Callable[..., None]]:
+    """Likewise with the options of Sending; `role` signs where nobody else is named."""
+    return partial(_with_options, partial(Sending, signer=role))
+
+
+def _with_options(
+    make: Callable[..., T], command: Callable[Concatenate[T, ...], None]
+) -> Callable[..., None]:
+    options = signature(make, eval_str=True).parameters
+    _, *own = signature(command, eval_str=True).parameters.values()
+
+    @wraps(command)
+    def run(**given: Any) -> None:
+        made = make(**{name: given.pop(name) for name in options})
+        command(made, **given)
+
+    # Typer asks it for what to parse and to show, in this order.
+    run.__signature__ = Signature([*own, *options.values()])  # type: ignore[attr-defined]
+    return run

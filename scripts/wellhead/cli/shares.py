@@ -11,19 +11,8 @@ from web3.constants import ADDRESS_ZERO
 from wellhead.chain.contracts.node_share_factory import ShareTerms
 from wellhead.chain.contracts.offering import State
 from wellhead.cli import render, sale
-from wellhead.cli.options import (
-    DEFAULT_DEPLOYMENTS,
-    DEFAULT_NETWORK,
-    AccountArgument,
-    AsOption,
-    DeploymentsOption,
-    DryRunOption,
-    JsonOption,
-    NetworkOption,
-    NodeArgument,
-    SharesArgument,
-)
-from wellhead.cli.session import Session, perform
+from wellhead.cli.options import AccountArgument, NodeArgument, SharesArgument
+from wellhead.cli.session import Reading, Sending, reads, sends
 from wellhead.units import (
     format_amount,
     format_duration,
@@ -45,7 +34,9 @@ for verb in (sale.offer, sale.abandon, sale.buy, sale.close, sale.withdraw, sale
 
 
 @app.command()
+@sends("operator")
 def mint(
+    cli: Sending,
     node: NodeArgument,
     name: Annotated[str, typer.Option("--name", help="Name of the token.")],
     symbol: Annotated[str, typer.Option("--symbol", help="Symbol of the token.")],
@@ -59,53 +50,37 @@ def mint(
     eligibility: Annotated[
         str | None, typer.Option("--eligibility", help="Module that says who may hold.")
     ] = None,
-    signer: AsOption = "operator",
-    network: NetworkOption = DEFAULT_NETWORK,
-    deployments: DeploymentsOption = DEFAULT_DEPLOYMENTS,
-    dry_run: DryRunOption = False,
-    as_json: JsonOption = False,
 ) -> None:
     """Create the node's share token: for a sale, or with --supply all of it to the operator."""
     units = parse_amount(supply, "supply") if supply is not None else 0
     tau_seconds, cut_bps = parse_duration(tau, "tau"), parse_bps(operator_cut, "operator cut")
     module = parse_address(eligibility, "eligibility module") if eligibility else ADDRESS_ZERO
-    session = Session(network, deployments)
+    session = cli.session
     session.registry.node(node)
     issuer = session.offering.address if supply is None else ADDRESS_ZERO
     terms = ShareTerms(name, symbol, tau_seconds, cut_bps, module, issuer, units)
-    perform(
-        session.sender(signer),
+    cli.perform(
         session.factory.create(node, terms),
         f"share token {symbol} of node {node}",
-        dry_run=dry_run,
-        as_json=as_json,
         details=lambda share: {"share": share},
     )
 
 
 @app.command()
-def sync(
-    node: NodeArgument,
-    signer: AsOption = "holder",
-    network: NetworkOption = DEFAULT_NETWORK,
-    deployments: DeploymentsOption = DEFAULT_DEPLOYMENTS,
-    dry_run: DryRunOption = False,
-    as_json: JsonOption = False,
-) -> None:
+@sends("holder")
+def sync(cli: Sending, node: NodeArgument) -> None:
     """Move income that has reached the share into its reservoir, in whole cents; anyone may."""
-    session = Session(network, deployments)
-    perform(
-        session.sender(signer),
-        session.share(node).sync(),
+    cli.perform(
+        cli.session.share(node).sync(),
         f"income of node {node} synced",
-        dry_run=dry_run,
-        as_json=as_json,
         details=lambda synced: {"synced": format_usd(synced), "synced_usd6": synced},
     )
 
 
 @app.command()
+@sends("holder")
 def claim(
+    cli: Sending,
     node: NodeArgument,
     account: Annotated[
         str | None, typer.Option("--for", help="Whose income; it is paid only to its owner.")
@@ -114,84 +89,51 @@ def claim(
         bool,
         typer.Option("--operator-cut", help="The operator's cut of all income, in place of streamed income."),
     ] = False,
-    signer: AsOption = "holder",
-    network: NetworkOption = DEFAULT_NETWORK,
-    deployments: DeploymentsOption = DEFAULT_DEPLOYMENTS,
-    dry_run: DryRunOption = False,
-    as_json: JsonOption = False,
 ) -> None:
     """Take out the income that has streamed to your shares so far."""
-    session = Session(network, deployments)
+    session = cli.session
     share = session.share(node)
-    sender = session.sender(signer)
-    owner = session.address(account) if account is not None else sender.address
+    owner = session.address(account) if account is not None else cli.sender.address
     if operator_cut:
         owner = session.registry.node(node).operator
-    perform(
-        sender,
+    cli.perform(
         share.claim_operator_credit() if operator_cut else share.claim_for(owner),
         f"income of {owner} on node {node} claimed",
-        dry_run=dry_run,
-        as_json=as_json,
         details=lambda paid: {"paid": format_usd(paid), "paid_usd6": paid, "paid_to": share.payout_of(owner)},
     )
 
 
 @app.command()
-def payout(
-    node: NodeArgument,
-    to: AccountArgument,
-    signer: AsOption = "holder",
-    network: NetworkOption = DEFAULT_NETWORK,
-    deployments: DeploymentsOption = DEFAULT_DEPLOYMENTS,
-    dry_run: DryRunOption = False,
-    as_json: JsonOption = False,
-) -> None:
+@sends("holder")
+def payout(cli: Sending, node: NodeArgument, to: AccountArgument) -> None:
     """Have your income of a node paid to another address from now on."""
-    session = Session(network, deployments)
+    session = cli.session
     receiver = session.address(to)
-    call = session.share(node).set_payout(receiver)
-    what = f"income on node {node} goes to {receiver}"
-    perform(session.sender(signer), call, what, dry_run=dry_run, as_json=as_json)
+    cli.perform(session.share(node).set_payout(receiver), f"income on node {node} goes to {receiver}")
 
 
 @app.command()
-def transfer(
-    node: NodeArgument,
-    to: AccountArgument,
-    shares: SharesArgument,
-    signer: AsOption = "holder",
-    network: NetworkOption = DEFAULT_NETWORK,
-    deployments: DeploymentsOption = DEFAULT_DEPLOYMENTS,
-    dry_run: DryRunOption = False,
-    as_json: JsonOption = False,
-) -> None:
+@sends("holder")
+def transfer(cli: Sending, node: NodeArgument, to: AccountArgument, shares: SharesArgument) -> None:
     """Transfer shares; income accrued so far stays with you."""
     units = parse_amount(shares, "shares")
-    session = Session(network, deployments)
+    session = cli.session
     share = session.share(node)
     receiver = session.address(to)
-    perform(
-        session.sender(signer),
-        share.transfer(receiver, units),
-        f"{shares} shares of node {node} to {receiver}",
-        dry_run=dry_run,
-        as_json=as_json,
-    )
+    cli.perform(share.transfer(receiver, units), f"{shares} shares of node {node} to {receiver}")
 
 
 @app.command()
+@reads
 def show(
+    cli: Reading,
     node: NodeArgument,
     account: Annotated[
         str | None, typer.Option("--for", help="Also what this account holds and may claim.")
     ] = None,
-    network: NetworkOption = DEFAULT_NETWORK,
-    deployments: DeploymentsOption = DEFAULT_DEPLOYMENTS,
-    as_json: JsonOption = False,
 ) -> None:
     """Show a node's shares: sale, supply, income, and an account's part."""
-    session = Session(network, deployments)
+    session = cli.session
     share = session.share(node)
     state = session.offering.state_of(node)
     data: dict[str, object] = {
@@ -213,7 +155,7 @@ def show(
             "balance_units": share.balance_of(holder),
             "claimable_usd6": share.claimable_usd6(holder),
         }
-    render.emit(as_json, data, lambda console: _draw(console, data))
+    render.emit(cli.as_json, data, lambda console: _draw(console, data))
 
 
 def _draw(console: Console, data: dict[str, object]) -> None:
