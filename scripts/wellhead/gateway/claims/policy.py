@@ -78,10 +78,9 @@ class ClaimRow(NamedTuple):
 
 
 class ClaimPlan(NamedTuple):
-    """`rows` are one batch, sorted by receiver; `more` says that others are due and did not fit into it."""
+    """`rows` are one batch, sorted by receiver."""
 
     rows: list[ClaimRow]
-    more: bool
     # From when the batch is urgent, in the chain's time; None if no withdrawal is pending.
     urgent_at: int | None
     # When age will force a claim if nothing else does, by the ledger's clock; None if nothing can be claimed.
@@ -120,12 +119,12 @@ def plan_claims(
         elif row.value >= policy.min_channel_usd6:
             worth.append(row)
     if not forced and (not worth or sum(row.value for row in worth) < policy.min_value_usd6):
-        return ClaimPlan([], False, None, due_at)
+        return ClaimPlan([], None, due_at)
     due = sorted([*forced, *worth], key=_urgency)
     batch = _fitting([row for row in due if row.shared == due[0].shared], policy.max_rows)
     maturities = [row.matures_at for row in batch if row.matures_at]
     urgent_at = min(maturities) - policy.withdrawal_margin_seconds if maturities else None
-    return ClaimPlan(sorted(batch, key=_receiver), len(batch) < len(due), urgent_at, due_at)
+    return ClaimPlan(sorted(batch, key=_receiver), urgent_at, due_at)
 
 
 def _urgency(row: ClaimRow) -> tuple[bool, float]:
