@@ -24,13 +24,13 @@ def serving_node(log: Path) -> Iterator[str]:
     process = ManagedProcess([sys.executable, "-m", "wellhead.runtime", "--port", str(port)], log)
     url = f"http://{local.HOST}:{port}"
     try:
-        _wait_until_up(url, process)
+        wait_until_up(url, process)
         yield url
     finally:
         process.stop()
 
 
-def _wait_until_up(url: str, process: ManagedProcess) -> None:
+def wait_until_up(url: str, process: ManagedProcess) -> None:
     deadline = time.monotonic() + START_TIMEOUT_SECONDS
     while time.monotonic() < deadline:
         assert process.running, process.log_tail()

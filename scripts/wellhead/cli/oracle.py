@@ -11,7 +11,7 @@ from rich.console import Console
 
 from wellhead.chain import keys
 from wellhead.cli import render
-from wellhead.cli.options import NodeArgument
+from wellhead.cli.options import JsonOption, NodeArgument
 from wellhead.cli.session import Reading, Sending, Session, reads, sends
 from wellhead.errors import Misused, Refused
 from wellhead.units import parse_duration
@@ -25,7 +25,7 @@ MAX_FACTOR = 86_400  # a second for a day: beyond that one sample decides a week
 DEFAULT_REPORTERS = tuple(f"reporter-{number}" for number in range(5))
 
 app = typer.Typer(
-    help="What nodes did, as a quorum of reporters saw it: report, status.", no_args_is_help=True
+    help="What nodes did, as a quorum of reporters saw it: observe, report, status.", no_args_is_help=True
 )
 
 
@@ -96,6 +96,56 @@ def report(
         mined = sender.send(call)
         data |= {"transaction": mined.transaction, "gas": mined.receipt["gasUsed"]}
     render.emit(cli.as_json, data, lambda console: _draw_report(console, data))
+
+
+@app.command()
+def observe(
+    node: NodeArgument,
+    prometheus: Annotated[str, typer.Option("--prometheus", help="Root of the reporter's own Prometheus.")],
+    instance: Annotated[
+        str | None, typer.Option("--instance", help="The node's runtime, by its `instance` label there.")
+    ] = None,
+    dcgm: Annotated[
+        str | None, typer.Option("--dcgm", help="Of a GPU server: its DCGM exporter's `instance` label.")
+    ] = None,
+    vllm: Annotated[str | None, typer.Option("--vllm", help="And its vLLM's.")] = None,
+    canary: Annotated[
+        str, typer.Option("--canary", help="Series that tells whether this Prometheus reaches anything else.")
+    ] = 'up{job="prometheus"}',
+    duration: Annotated[str, typer.Option("--for", help="How far to look back, like 1h.")] = "10m",
+    every: Annotated[
+        int, typer.Option("--every", min=1, help="Milliseconds of a slot: at least two scrapes.")
+    ] = 30_000,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what one reporter sees of a node in its Prometheus, and the answers from which it follows."""
+    from wellhead.oracle.observing import observe_now
+    from wellhead.oracle.prometheus import NodeQueries
+
+    slots = parse_duration(duration, "--for") * 1000 // every
+    if slots < 1:
+        raise Misused(f"--for {duration} is shorter than one slot of {every} ms")
+    if instance is not None and dcgm is None and vllm is None:
+        queries = NodeQueries.runtime(instance)
+    elif instance is None and dcgm is not None and vllm is not None:
+        queries = NodeQueries.gpu_server(dcgm, vllm)
+    else:
+        raise Misused("name the node's series: by --instance a runtime's, or by --dcgm and --vllm a server's")
+    seen, evidence = observe_now(prometheus, canary, node, queries, slots, every)
+    data: dict[str, Any] = {
+        "node": node,
+        "from_ms": seen.window.first_slot * every,
+        "slot_ms": every,
+        "slots": slots,
+        "covered_slots": seen.live_slots,
+        "up_slots": seen.up_slots,
+        "states": seen.states,
+        "gained": asdict(seen.gained),
+        "evidence_hash": f"0x{evidence.hash.hex()}",
+    }
+    pairs = [render.fact(name, value) for name, value in data.items()]
+    answers = [{"selector": one.selector, "answer": one.body.decode()} for one in evidence.asked]
+    render.emit(as_json, data | {"evidence": answers}, lambda console: console.print(render.facts(pairs)))
 
 
 @app.command()
