@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
+from base64 import b64decode
 from typing import Any
 
 import httpx
 import openai
 import pytest
-from gateway_stage import OpenStage, Stage, channel_client, stock_client
+from gateway_stage import CUSTOMER_USD6, OpenStage, Stage, channel_client, stock_client
 from standin_upstream import MODEL
 from x402.http.utils import decode_payment_required_header, decode_payment_response_header
 
@@ -92,28 +94,44 @@ def test_the_upstream_is_told_the_limit(stage: Stage) -> None:
     asyncio.run(post(stage, CHAT))
     asyncio.run(post(stage, CHAT | {"max_completion_tokens": 9}))
     first, second = stage.upstream.requests
-    assert first["max_tokens"] == 100
-    assert (second["max_completion_tokens"], "max_tokens" in second) == (9, False)
+    for request, limit in ((first, 100), (second, 9)):
+        assert (request["max_tokens"], request["max_completion_tokens"]) == (limit, limit)
 
 
-@pytest.mark.parametrize(
-    ("usage", "cost"),
-    [
-        ({"prompt_tokens": 10**9, "completion_tokens": 10**9}, None),
-        ({"prompt_tokens": -5, "completion_tokens": 5}, 20),
-        ({"prompt_tokens": "many"}, 20),
-        (None, 20),
-    ],
-    ids=["too many", "negative", "no number", "none"],
-)
-def test_an_upstream_that_lies_about_usage(stage: Stage, usage: Any, cost: int | None) -> None:
-    stage.upstream.usage = usage
+def test_a_field_that_would_cost_more_is_refused_before_any_payment(stage: Stage) -> None:
+    answer = httpx.post(f"{stage.url}/v1/chat/completions", json=CHAT | {"n_predict": -1}, timeout=20)
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, "n_predict")
+    assert "PAYMENT-REQUIRED" not in answer.headers
+
+
+def test_an_upstream_that_counts_too_much_gets_the_ceiling(stage: Stage) -> None:
+    stage.upstream.usage = {"prompt_tokens": 10**9, "completion_tokens": 10**9}
     answer = asyncio.run(post(stage, CHAT))
     receipt = decode_payment_response_header(answer.headers["PAYMENT-RESPONSE"])
     assert receipt.extra is not None
     most = 20 + 3 * len(json.dumps(CHAT, separators=(",", ":"))) + 11 * 100
-    assert receipt.extra["chargedAmount"] == str(most if cost is None else cost)
+    assert receipt.extra["chargedAmount"] == str(most)
     assert b"wellhead_gateway_uncounted_calls_total 1.0" in stage.gateway.meters.text()
+
+
+@pytest.mark.parametrize(
+    "usage",
+    [{"prompt_tokens": -5, "completion_tokens": 5}, {"prompt_tokens": "many"}, None],
+    ids=["negative", "no number", "none"],
+)
+def test_an_answer_that_was_not_counted_is_not_sold_by_the_token(stage: Stage, usage: Any) -> None:
+    stage.upstream.usage = usage
+    answer = asyncio.run(post(stage, CHAT))
+    assert (answer.status_code, answer.json()["error"]["code"]) == (502, "upstream_invalid")
+    assert "did not count" in answer.json()["error"]["message"]
+    assert asyncio.run(settled(stage)) == 0
+
+
+def test_by_the_call_nobody_has_to_count(open_stage: OpenStage) -> None:
+    with open_stage(models=(ModelPrice(id=MODEL, usd6_per_call=20),)) as stage:
+        stage.upstream.usage = None
+        assert asyncio.run(post(stage, CHAT)).status_code == 200
+        assert asyncio.run(settled(stage)) == 20
 
 
 # Streams ----------------------------------------------------------------------------------------------------
@@ -271,6 +289,29 @@ def test_a_stream_by_exact_costs_what_was_signed(stage: Stage) -> None:
     assert words(answer) == stage.upstream.words
     size = len(json.dumps(CHAT | {"stream": True}, separators=(",", ":")))
     assert stage.earned_usd6 == 20 + 3 * size + 11 * 100
+    receipt = decode_payment_response_header(answer.headers["PAYMENT-RESPONSE"])
+    assert receipt.success
+    assert f'"transaction":"{receipt.transaction}"'.encode() in b64decode(answer.text.rsplit(maxsplit=1)[1])
+
+
+def test_who_signs_twice_and_can_pay_once_reads_one_stream(open_stage: OpenStage) -> None:
+    """Both payments are good when they are verified; nothing is said before the money is there."""
+    with open_stage(models=(ModelPrice(id=MODEL, usd6_per_call=CUSTOMER_USD6),)) as stage:
+        both = threading.Barrier(2, timeout=20)
+        stage.upstream.before_answer = lambda: both.wait() and None
+
+        async def one() -> httpx.Response:
+            async with stock_client(stage) as http:
+                return await http.post(f"{stage.url}/v1/chat/completions", json=CHAT | {"stream": True})
+
+        async def story() -> list[httpx.Response]:
+            return await asyncio.gather(one(), one())
+
+        paid, unpaid = sorted(asyncio.run(story()), key=lambda answer: answer.status_code)
+        assert words(paid) == stage.upstream.words
+        assert unpaid.status_code == 402
+        assert "did not settle" in unpaid.json()["error"]["message"]
+        assert stage.earned_usd6 == CUSTOMER_USD6
 
 
 @pytest.mark.parametrize(

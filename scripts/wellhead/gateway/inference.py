@@ -4,6 +4,9 @@ No tokenizer runs here. Before the call, tokens are bounded: those of the input 
 token of a byte or word-piece vocabulary stands for at least one of them and what a chat template adds is less than
 JSON's own names and braces; those of the output by what the request, or the price list, allows. After the call, the
 upstream's `usage` counts, within these bounds.
+
+An upstream is sent what was read here, encoded anew, and no field whose cost nobody knows: servers have names of their
+own for limits, some read names whatever their case, and of a name that comes twice some take the first.
 """
 
 from __future__ import annotations
@@ -18,8 +21,36 @@ from wellhead.gateway.paths import CHAT_PATH, COMPLETIONS_PATH, EMBEDDINGS_PATH
 from wellhead.gateway.prices import ModelPrice, PriceList, Tokens
 
 _CONTENT = {EMBEDDINGS_PATH: "input", CHAT_PATH: "messages", COMPLETIONS_PATH: "prompt"}
+# An upstream that knows one of them ignores the other: it is told the same limit by each.
 _LIMITS = {CHAT_PATH: ("max_completion_tokens", "max_tokens"), COMPLETIONS_PATH: ("max_tokens",)}
-_MANY = ("n", "best_of")
+_GENERATING = {
+    *("model", "stream", "stream_options", "n", "max_tokens", "stop", "seed", "user"),
+    *("temperature", "top_p", "frequency_penalty", "presence_penalty", "logit_bias", "logprobs"),
+}
+# OpenAI's documented fields, as far as what they cost is known before the call: reasoning and calls of tools are
+# output within the limit, and what is echoed was input. Whatever else a request has is refused.
+_FIELDS = {
+    EMBEDDINGS_PATH: frozenset({"model", "input", "dimensions", "encoding_format", "user"}),
+    COMPLETIONS_PATH: frozenset({*_GENERATING, "prompt", "suffix", "echo"}),
+    CHAT_PATH: frozenset(
+        {
+            *_GENERATING,
+            *("messages", "max_completion_tokens", "top_logprobs", "reasoning_effort", "verbosity"),
+            *("response_format", "tools", "tool_choice", "parallel_tool_calls", "functions", "function_call"),
+            *("metadata", "store", "prompt_cache_key", "prompt_cache_retention", "safety_identifier"),
+        }
+    ),
+}
+# OpenAI's too, and why they are refused all the same.
+_UNPRICED = {
+    "audio": "speech is not sold here",
+    "best_of": "what is generated and then thrown away is not counted",
+    "modalities": "only text is sold here",
+    "prediction": "what is predicted wrongly counts as output beyond the limit",
+    "service_tier": "there is one price for all",
+    "web_search_options": "searches are not sold here",
+}
+_STREAM_OPTIONS = frozenset({"include_usage", "include_obfuscation"})
 MAX_CHOICES = 128
 
 
@@ -60,22 +91,23 @@ def read_call(path: str, body: bytes, prices: PriceList) -> Call:
         raise RequestError(
             f"model {model[:80]!r} is not sold here", status=404, code="model_not_found", param="model"
         )
+    _must_be_known(fields, _FIELDS[path])
     name = _CONTENT[path]
     if not isinstance(fields.get(name), str | list) or not fields[name]:
         raise RequestError(f"{name} must be a string or a list, and not empty", param=name)
-    input_tokens = len(body) if price.max_input_tokens is None else min(len(body), price.max_input_tokens)
+    input_tokens = min(len(body), price.max_input_tokens or len(body))
     if path == EMBEDDINGS_PATH:
-        return Call(path, body, price, Tokens(input_tokens, 0), stream=False, wants_usage=False)
+        most = Tokens(input_tokens, 0)
+        return Call(path, _encoded(fields), price, most, stream=False, wants_usage=False)
     stream, wants_usage = _streaming(fields)
-    choices = max(_whole(fields, many, 1, MAX_CHOICES) for many in _MANY) * _prompts(path, fields)
-    limits = [_whole(fields, limit, None, price.max_output_tokens) for limit in _LIMITS[path]]
-    limit = next((limit for limit in limits if limit is not None), price.max_output_tokens)
-    sent = fields | {
-        next((name for name in _LIMITS[path] if fields.get(name) is not None), "max_tokens"): limit
-    }
+    choices = _whole(fields, "n", 1, MAX_CHOICES) * _prompts(path, fields)
+    limit = min(
+        _whole(fields, name, price.max_output_tokens, price.max_output_tokens) for name in _LIMITS[path]
+    )
+    sent = fields | dict.fromkeys(_LIMITS[path], limit)
     if stream:
-        sent["stream_options"] = {**(fields.get("stream_options") or {}), "include_usage": True}
-    return Call(path, orjson.dumps(sent), price, Tokens(input_tokens, limit * choices), stream, wants_usage)
+        sent["stream_options"] = {"include_usage": True}
+    return Call(path, _encoded(sent), price, Tokens(input_tokens, limit * choices), stream, wants_usage)
 
 
 def counted(answer: Any) -> Tokens | None:
@@ -111,20 +143,49 @@ def _fields(body: bytes) -> dict[str, Any]:
     return fields
 
 
+def _encoded(fields: dict[str, Any]) -> bytes:
+    try:
+        return orjson.dumps(fields)
+    except TypeError as error:  # deeper than it can write, though it could read it
+        raise RequestError(f"the body cannot be passed on: {error}") from None
+
+
+def _must_be_known(fields: dict[str, Any], known: frozenset[str], within: str = "") -> None:
+    """Raises RequestError for the first field that is not `known`."""
+    for name in fields:
+        if name in known:
+            continue
+        shown = within + name[:80]
+        if name in _UNPRICED:
+            why = _UNPRICED[name]
+        elif name.casefold() in known:
+            why = f"its name is {name.casefold()!r}, in small letters"
+        else:
+            why = f"nobody knows what it would cost; taken are {', '.join(sorted(known))}"
+        raise RequestError(f"{shown!r} is not passed on: {why}", code="unknown_parameter", param=shown)
+
+
 def _prompts(path: str, fields: dict[str, Any]) -> int:
     """Completions take several prompts at once, each as text or as a list of token ids."""
     prompt = fields.get("prompt")
-    many = path == COMPLETIONS_PATH and isinstance(prompt, list) and not isinstance(prompt[0], int)
-    return len(prompt) if many and prompt else 1
+    if path != COMPLETIONS_PATH or not isinstance(prompt, list) or all(type(item) is int for item in prompt):
+        return 1
+    return len(prompt)
 
 
 def _streaming(fields: dict[str, Any]) -> tuple[bool, bool]:
     stream, options = fields.get("stream"), fields.get("stream_options")
     if stream is not None and not isinstance(stream, bool):
         raise RequestError("stream must be true or false", param="stream")
-    if options is not None and not isinstance(options, dict):
+    if options is None:
+        return bool(stream), False
+    if not isinstance(options, dict):
         raise RequestError("stream_options must be an object", param="stream_options")
-    return bool(stream), bool(options and options.get("include_usage"))
+    _must_be_known(options, _STREAM_OPTIONS, "stream_options.")
+    wants_usage = options.get("include_usage")
+    if wants_usage is not None and not isinstance(wants_usage, bool):
+        raise RequestError("stream_options.include_usage must be true or false", param="stream_options")
+    return bool(stream), bool(wants_usage)
 
 
 def _whole(fields: dict[str, Any], name: str, default: Any, most: int) -> Any:
