@@ -33,7 +33,7 @@ from wellhead.gateway.paths import (
     STATUS_PATH,
 )
 from wellhead.gateway.prices import PriceList, Tokens
-from wellhead.gateway.sale import PaymentRefusedError, Receipt, Sale
+from wellhead.gateway.sale import OpenSale, PaymentRefusedError, Receipt
 from wellhead.gateway.streaming import Billed, stream_answer
 from wellhead.gateway.terms import PAYMENT_REQUIRED, PAYMENT_RESPONSE, PAYMENT_SIGNATURE, Terms, header
 from wellhead.gateway.till import Till
@@ -106,7 +106,7 @@ class Counter:
 
     # Serving ----------------------------------------------------------------------------------------
 
-    async def _serve(self, request: Request, call: Call, sale: Sale, send: Send) -> Response | None:
+    async def _serve(self, request: Request, call: Call, sale: OpenSale, send: Send) -> Response | None:
         try:
             return await self._ask(request, call, sale, send)
         except RequestError as error:
@@ -115,11 +115,11 @@ class Counter:
         except PaymentRefusedError as error:  # served, but what was signed is not to be had any more
             self._meters.ended(call, "unpaid")
             return self._refused(request, call.ceiling_usd6, error)
-        except Exception:
-            await sale.release()
+        except BaseException:  # a call that is cancelled must not keep what it reserved
+            await sale.abandon()
             raise
 
-    async def _ask(self, request: Request, call: Call, sale: Sale, send: Send) -> Response | None:
+    async def _ask(self, request: Request, call: Call, sale: OpenSale, send: Send) -> Response | None:
         async with self._upstreams.ask(call.path, call.body, stream=call.stream) as answer:
             self._meters.upstream_seconds.observe(answer.waited_seconds)
             if answer.body is None:
@@ -253,7 +253,12 @@ def _tokens(call: Call, answer: Answer) -> Tokens | None:
     if answer.status != 200 or not is_answer(call.path, document):
         message = f"the node answered {answer.status} without what was asked for"
         raise RequestError(message, status=502, code="upstream_invalid")
-    return counted(document)
+    tokens = counted(document)
+    if tokens is None and call.price.is_by_token:
+        # Nobody can say what it costs: neither nothing nor the most would be fair, and the node is to be mended.
+        message = "the node did not count the tokens of its answer, and they are what is paid for"
+        raise RequestError(message, status=502, code="upstream_invalid")
+    return tokens
 
 
 def _refunded(receipt: Receipt) -> Response:

@@ -38,14 +38,14 @@ class ModelPrice(BaseModel):
 
     @model_validator(mode="after")
     def _costs_something(self) -> ModelPrice:
-        rates = (
-            self.usd6_per_call,
-            self.usd6_per_million_input_tokens,
-            self.usd6_per_million_output_tokens,
-        )
-        if not any(rates):
+        if not (self.usd6_per_call or self.is_by_token):
             raise ValueError(f"model {self.id!r} costs nothing: give it a price per call or per token")
         return self
+
+    @property
+    def is_by_token(self) -> bool:
+        """Whether what a call costs depends on its tokens."""
+        return bool(self.usd6_per_million_input_tokens or self.usd6_per_million_output_tokens)
 
     def cost_up(self, tokens: Tokens) -> int:
         """What a call with these tokens costs; up to the unit, as the operator served all of it."""

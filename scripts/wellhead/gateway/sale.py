@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from typing import NamedTuple, Protocol
 
 from wellhead.gateway.channels.book import ChannelAccount
+
+_log = logging.getLogger(__name__)
 
 
 class Receipt(NamedTuple):
@@ -15,7 +19,7 @@ class Receipt(NamedTuple):
 
 
 class Sale(Protocol):
-    """One verified payment. Exactly one of `charge` and `release` is called, once."""
+    """One verified payment. One of `charge` and `release` is called; `release` is harmless after either."""
 
     async def charge(self, cost_usd6: int) -> Receipt:
         """The call was served: take `cost_usd6`, or all where the scheme knows no less. Durable when this returns.
@@ -25,6 +29,47 @@ class Sale(Protocol):
 
     async def release(self) -> Receipt | None:
         """The call was not served: take nothing. A receipt if the payment moved money of its own all the same."""
+
+
+class OpenSale:
+    """A sale while its call is served: it ends once, and goes on to its end though its caller is cancelled."""
+
+    def __init__(self, sale: Sale, *, charges_first: bool) -> None:
+        """`charges_first`: by the end of a stream the money may be gone, so it is taken before the first byte."""
+        self._sale, self.charges_first = sale, charges_first
+        self._has_ended = False
+
+    async def charge(self, cost_usd6: int) -> Receipt:
+        """As `Sale.charge`. Whatever it raises, nothing is reserved any more."""
+        assert not self._has_ended, "a sale ends once"
+        self._has_ended = True
+        return await asyncio.shield(self._charge(cost_usd6))
+
+    async def release(self) -> Receipt | None:
+        """As `Sale.release`; nothing if the sale has ended."""
+        if self._has_ended:
+            return None
+        self._has_ended = True
+        return await asyncio.shield(self._sale.release())
+
+    async def abandon(self) -> None:
+        """Release it because of an error, which must not give way to another one."""
+        try:
+            await self.release()
+        except Exception:
+            _log.exception("a sale could not be released")
+
+    async def _charge(self, cost_usd6: int) -> Receipt:
+        try:
+            return await self._sale.charge(cost_usd6)
+        except PaymentRefusedError:
+            raise
+        except Exception:
+            try:
+                await self._sale.release()
+            except Exception:
+                _log.exception("a sale could not be released")
+            raise
 
 
 class KnownChannel(NamedTuple):

@@ -9,7 +9,7 @@ from wellhead.gateway.channels.desk import ChannelDesk
 from wellhead.gateway.channels.payment import Kind, UnreadablePaymentError
 from wellhead.gateway.exact_desk import ExactDesk
 from wellhead.gateway.openai_shape import RequestError
-from wellhead.gateway.sale import PaymentRefusedError, Receipt, Sale
+from wellhead.gateway.sale import OpenSale, PaymentRefusedError, Receipt
 from wellhead.gateway.terms import PAYMENT_SIGNATURE
 
 
@@ -19,7 +19,7 @@ class Till:
     def __init__(self, channels: ChannelDesk, exact: ExactDesk) -> None:
         self._channels, self._exact = channels, exact
 
-    async def open(self, payment_header: str, ceiling_usd6: int) -> Sale | Receipt:
+    async def open(self, payment_header: str, ceiling_usd6: int) -> OpenSale | Receipt:
         """A sale of a call that costs at most `ceiling_usd6`; a receipt if the header asks for a refund instead.
 
         Raises RequestError when it holds no payment, PaymentRefusedError when it holds one that is not taken.
@@ -27,13 +27,14 @@ class Till:
         try:
             document = channel_payment.decode(payment_header)
             if channel_payment.scheme_of(document) != SCHEME_BATCH_SETTLEMENT:
-                return await self._exact.open(document, ceiling_usd6)
+                # What was signed is reserved nowhere: its owner can spend it while the call is served.
+                return OpenSale(await self._exact.open(document, ceiling_usd6), charges_first=True)
             payment = channel_payment.read(document)
         except UnreadablePaymentError as error:
             raise RequestError(f"{PAYMENT_SIGNATURE}: {error}", code="invalid_payment") from None
         if payment.kind is Kind.REFUND:
             return await self._channels.refund(payment)
-        return await self._channels.open(payment, ceiling_usd6)
+        return OpenSale(await self._channels.open(payment, ceiling_usd6), charges_first=False)
 
     async def refund(self, payment_header: str) -> Receipt:
         """The refund that the header asks for. Raises as `open` does, and for any other payment."""
