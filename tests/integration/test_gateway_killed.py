@@ -43,7 +43,7 @@ PURSES, STOCK_CLIENTS = 3, 2
 STARTING, SERVING, DEPOSITING, CLAIMING = "starting", "serving", "depositing", "claiming"
 KILLS = {STARTING: 9, SERVING: 21, DEPOSITING: 12, CLAIMING: 8}
 # The same code but for the ledger's, which a shared database only makes slower.
-SHARED_KILLS = {STARTING: 1, SERVING: 5, DEPOSITING: 2, CLAIMING: 2}
+SHARED_KILLS = {SERVING: 3, DEPOSITING: 1, CLAIMING: 1}
 # What was begun at the moment that a kill waits for is over at the latest after so many seconds, or nearly.
 AT_MOST_SECONDS = {STARTING: 0.3, SERVING: 0.02, DEPOSITING: 0.1, CLAIMING: 0.1}
 MOST_CALLS = 30

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, ClassVar
 
 from eth_typing import ChecksumAddress
@@ -15,6 +16,12 @@ from web3.types import BlockIdentifier, EventData
 from wellhead.chain import artifacts, revert
 from wellhead.chain.logs import events_of
 from wellhead.errors import Refused
+
+
+@lru_cache(maxsize=64)
+def _class_of(w3: Web3, artifact: str) -> type[Contract]:
+    """Making one out of an ABI takes web3 longer than most calls."""
+    return w3.eth.contract(abi=artifacts.load(artifact).abi)
 
 
 class Wrapper:
@@ -30,7 +37,7 @@ class Wrapper:
             raise Refused(
                 f"no contract at {address} ({self.artifact}): is this the chain it was deployed on?"
             )
-        self.contract: Contract = w3.eth.contract(address=self.address, abi=artifacts.load(self.artifact).abi)
+        self.contract: Contract = _class_of(w3, self.artifact)(self.address)
 
     def call(self, function: str, *arguments: Any) -> ContractFunction:
         """A call that is not yet made."""
