@@ -45,7 +45,7 @@ def test_calls_go_to_whoever_answers(open_stage: OpenStage, second: tuple[StandI
     assert charged(answers[-1]) == 3 * PRICE_USD6
 
 
-@pytest.mark.parametrize("status", [502, 503, 504])
+@pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
 def test_an_unavailable_node_is_passed_over(
     open_stage: OpenStage, second: tuple[StandInUpstream, str], status: int
 ) -> None:

@@ -21,7 +21,8 @@ from wellhead.gateway.paths import MODELS_PATH
 PASSED_HEADERS = ("content-type", "retry-after")
 MAX_ANSWER_BYTES = 64 << 20
 # What says "not me, not now": another node may.
-UNAVAILABLE = frozenset({502, 503, 504})
+TOO_MANY, FAILED = 429, 500
+UNAVAILABLE = frozenset({TOO_MANY, FAILED, 502, 503, 504})
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 1.0, 30.0
 # Of the newest wait in the average: ten calls forget most of what was.
 WEIGHT = 0.2
@@ -40,9 +41,11 @@ class Node:
     failures: int = 0
     paused_until: float = 0.0
 
-    def answered(self, waited_seconds: float) -> None:
-        """It spoke after `waited_seconds`."""
+    def answered(self, waited_seconds: float, status: int) -> None:
+        """It spoke after `waited_seconds`. A refusal says nothing of how long its work takes."""
         self.failures, self.paused_until = 0, 0.0
+        if status >= 400:
+            return
         before = self.wait_seconds or waited_seconds
         self.wait_seconds = before + WEIGHT * (waited_seconds - before)
 
@@ -50,6 +53,16 @@ class Node:
         """It did not speak; the next call comes after a pause that doubles."""
         pause = min(FIRST_PAUSE_SECONDS * 2 ** min(self.failures, 10), LONGEST_PAUSE_SECONDS)
         self.failures, self.paused_until = self.failures + 1, now + pause
+
+    def refused(self, answer: Answer, now: float) -> None:
+        """It said that it cannot answer now."""
+        if answer.status == TOO_MANY:
+            self.paused_until = now + answer.retry_after_seconds
+        elif answer.status == FAILED:
+            # Perhaps by the request's fault: whoever sends such ones must not keep nodes from others for long.
+            self.failures, self.paused_until = self.failures + 1, now + FIRST_PAUSE_SECONDS
+        else:
+            self.failed(now)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +76,13 @@ class Answer:
     headers: dict[str, str]
     body: bytes | None
     stream: aiohttp.StreamReader = field(repr=False)
+
+    @property
+    def retry_after_seconds(self) -> float:
+        """How long the node wants to be left alone, within what a pause may be."""
+        said = self.headers.get("retry-after", "")
+        wanted = float(said) if said.isascii() and said.isdigit() else FIRST_PAUSE_SECONDS
+        return min(max(wanted, FIRST_PAUSE_SECONDS), LONGEST_PAUSE_SECONDS)
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """The body as it comes. Raises aiohttp.ClientError when it breaks off, TimeoutError when it stalls."""
@@ -96,6 +116,7 @@ class Upstreams:
         Raises RequestError (502, 504) when no node gives one.
         """
         tried: set[int] = set()
+        failed = 0
         while True:
             node = self._next(tried)
             tried.add(id(node))
@@ -111,12 +132,14 @@ class Upstreams:
                         continue
                     raise _no_answer(error) from None
                 if answer.status in UNAVAILABLE:
-                    node.failed(time.monotonic())
-                    if len(tried) < len(self.nodes):
+                    node.refused(answer, time.monotonic())
+                    failed += answer.status == FAILED
+                    # A request that two fail at is passed to no third.
+                    if len(tried) < len(self.nodes) and failed < 2:
                         response.close()
                         continue
                 else:
-                    node.answered(answer.waited_seconds)
+                    node.answered(answer.waited_seconds, answer.status)
                 try:
                     yield answer
                 finally:
