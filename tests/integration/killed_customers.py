@@ -24,9 +24,11 @@ from x402.mechanisms.evm.batch_settlement.client import BatchSettlementEvmScheme
 
 from wellhead.chain import local
 from wellhead.chain.contracts.batch_settlement import BatchSettlement
+from wellhead.customer.bounds import Bounds
 from wellhead.customer.clients import paying_client
 from wellhead.customer.once import PaidButUnanswered
-from wellhead.customer.purse import Bounds, Payment, Purse
+from wellhead.customer.payment import Payment
+from wellhead.customer.purse import Purse
 from wellhead.customer.receipts import ReceiptFilter
 from wellhead.deploy.canonical import SETTLEMENT
 
@@ -94,9 +96,9 @@ class WatchedPurse(Purse):
         self.deposits_under_way -= payment.deposit_usd6 > 0
         return charged
 
-    def unsettled(self, payment: Payment, *, perhaps_charged: bool = False) -> None:
-        super().unsettled(payment, perhaps_charged=perhaps_charged)
-        self.deposits_under_way -= payment.deposit_usd6 > 0
+    def unsettled(self, payment: Payment) -> None:
+        self.deposits_under_way -= payment.deposit_usd6 > 0 and not payment.over
+        super().unsettled(payment)
 
 
 class Customer:

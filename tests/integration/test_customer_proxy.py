@@ -18,7 +18,6 @@ from wellhead.chain import local
 from wellhead.customer.clients import open_purse
 from wellhead.customer.proxy import create_proxy
 from wellhead.customer.spending import SpendingLimit
-from wellhead.errors import Refused
 
 
 class Days:
@@ -75,28 +74,17 @@ def test_the_days_limit_holds(stage: Stage, proxy: str, limit: SpendingLimit) ->
         Days.now -= 86_400
 
 
-def test_what_was_refused_is_not_spent(stage: Stage, proxy: str, limit: SpendingLimit) -> None:
+def test_what_was_refused_leaves_its_part_of_the_day_to_the_next_call(
+    stage: Stage, proxy: str, limit: SpendingLimit
+) -> None:
+    """Its signature is out, so it counts; but the next call is signed over the same."""
     stage.upstream.status = 500
-    assert httpx.post(f"{proxy}/embeddings", json=REQUEST, timeout=20).status_code == 500
-    assert limit.spent_usd6 == 0
-
-
-def test_a_limit_is_remembered(tmp_path: Path) -> None:
-    file = tmp_path / "spent.json"
-    SpendingLimit(file, 100, Days()).take(70)
-    again = SpendingLimit(file, 100, Days())
-    assert again.spent_usd6 == 70
-    with pytest.raises(Refused, match="nothing was signed"):
-        again.take(31)
-    assert again.spent_usd6 == 70
-
-
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"day": "x", "spent_usd6": 1}'])
-def test_a_limit_that_cannot_be_read_is_refused(tmp_path: Path, text: str) -> None:
-    file = tmp_path / "spent.json"
-    file.write_text(text)
-    with pytest.raises(Refused, match="does not say what was spent"):
-        SpendingLimit(file, 100)
+    for _ in range(7):
+        assert httpx.post(f"{proxy}/embeddings", json=REQUEST, timeout=20).status_code == 500
+    assert limit.spent_usd6 == PRICE_USD6
+    stage.upstream.status = 200
+    assert httpx.post(f"{proxy}/embeddings", json=REQUEST, timeout=20).status_code == 200
+    assert charged(stage) == limit.spent_usd6 == PRICE_USD6
 
 
 def test_a_gateway_that_is_not_there_is_named(stage: Stage) -> None:

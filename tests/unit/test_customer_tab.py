@@ -11,7 +11,7 @@ import pytest
 
 from wellhead.customer.tab import Begun, GatewayBooks, Tab
 from wellhead.gateway.channels.book import AdmissionError, ChannelAccount
-from wellhead.reference.channel import ChannelConfig
+from wellhead.reference.channel import ChannelConfig, ChannelFigures
 
 ACCOUNT = "0x" + "11" * 20
 CONFIG = ChannelConfig(ACCOUNT, ACCOUNT, ACCOUNT, ACCOUNT, ACCOUNT, 86_400, bytes(32))
@@ -20,7 +20,7 @@ ATTEMPTS = 3
 
 
 def tab(charged: int = 0) -> Tab:
-    return Tab(CONFIG, BALANCE, charged)
+    return Tab(BALANCE, charged)
 
 
 class Call(NamedTuple):
@@ -45,10 +45,12 @@ class World:
         self.served: list[Call] = []
         self.receipts: list[tuple[Call, int]] = []
         self.refusals: list[tuple[Call, GatewayBooks]] = []
+        # What the chain said when it was asked, on the way back.
+        self.looks: list[ChannelFigures] = []
         self.ends: Counter[str] = Counter()
 
     def step(self) -> None:
-        moves = [self.begin, *(move for move, queue in self.moves() if queue)]
+        moves = [self.begin, self.claim, self.look, *(move for move, queue in self.moves() if queue)]
         self.rng.choice(moves)()
 
     def moves(self) -> Moves:
@@ -57,6 +59,7 @@ class World:
             (self.serve, self.served),
             (self.receive, self.receipts),
             (self.correct, self.refusals),
+            (self.see, self.looks),
         )
 
     def finish(self) -> None:
@@ -114,6 +117,16 @@ class World:
             self.ends["given up"] += 1
         else:
             self.send(call.price, call.price, call.attempt + 1)
+
+    def claim(self) -> None:
+        self.gateway = self.gateway.seen(ChannelFigures(BALANCE, self.gateway.charged, 0, 0))
+
+    def look(self) -> None:
+        self.looks.append(ChannelFigures(BALANCE, self.gateway.total_claimed, 0, 0))
+
+    def see(self) -> None:
+        figures = self.take(self.looks)
+        self.payer.seen(figures.balance, figures.total_claimed)
 
 
 @pytest.mark.parametrize("seed", range(40))
@@ -182,7 +195,28 @@ def test_two_refusals_for_one_loss_correct_it_once() -> None:
     first, second, third = (payer.begin(10) for _ in range(3))
     for refused in (first, second):
         payer.end(refused, 0)
-        payer.correct(refused, GatewayBooks(charged=400, reserved=0, signed_ceiling=30))
+        payer.correct(refused, GatewayBooks(charged=400, reserved=0, signed_ceiling=400))
     assert payer.charged == 380
     payer.end(third, 10)  # among the 400: counted once
     assert payer.charged <= 400
+
+
+def test_a_claim_of_what_is_under_way_is_not_counted_twice() -> None:
+    """Asked while a call was under way, the chain may know of it before its receipt comes."""
+    payer = tab()
+    call = payer.begin(10)
+    payer.seen(BALANCE, claimed=10)
+    payer.end(call, 10)
+    assert payer.charged == 10
+    payer.seen(BALANCE, claimed=300)
+    assert payer.charged == 300  # nothing is under way: all of it was signed for, by an earlier purse perhaps
+
+
+def test_more_than_was_signed_for_is_not_taken_over() -> None:
+    payer = tab(50_000)
+    refused = payer.begin(10_000)
+    payer.end(refused, 0)
+    assert not payer.correct(refused, GatewayBooks(60_001, 0, 60_000))
+    assert payer.charged == 50_000
+    payer.seen(BALANCE, claimed=60_001)
+    assert payer.correct(refused, GatewayBooks(60_001, 0, 60_000))  # it was claimed, so it was signed for

@@ -29,8 +29,9 @@ from wellhead.bench.load import Load, run_load
 from wellhead.chain import keys, local
 from wellhead.chain.contracts.batch_settlement import BatchSettlement
 from wellhead.chain.transact import Sender
+from wellhead.customer.bounds import Bounds
 from wellhead.customer.payment import Payment
-from wellhead.customer.purse import Bounds, Purse
+from wellhead.customer.purse import Purse
 from wellhead.customer.receipts import read_receipt
 from wellhead.customer.terms import read_terms
 from wellhead.deploy.canonical import SETTLEMENT

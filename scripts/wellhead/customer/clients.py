@@ -8,7 +8,8 @@ from eth_account.signers.local import LocalAccount
 from web3 import HTTPProvider, Web3
 
 from wellhead.chain.contracts.batch_settlement import BatchSettlement
-from wellhead.customer.purse import Bounds, Purse
+from wellhead.customer.bounds import Bounds
+from wellhead.customer.purse import Purse
 from wellhead.customer.spending import SpendingLimit
 from wellhead.customer.transports import AsyncPayingTransport, PayingTransport
 from wellhead.deploy.canonical import SETTLEMENT

@@ -6,16 +6,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import httpx
-from x402.http import PAYMENT_REQUIRED_HEADER, PAYMENT_RESPONSE_HEADER, PAYMENT_SIGNATURE_HEADER
+from x402.http import PAYMENT_RESPONSE_HEADER
 from x402.schemas import PaymentRequired, PaymentRequirements
 
 from wellhead.customer.clients import TIMEOUT_SECONDS
-from wellhead.customer.once import PaidOnce
+from wellhead.customer.exchange import Answered, drive, exchange, receipt_of
+from wellhead.customer.once import PaidButUnanswered, PaidOnce
 from wellhead.customer.payment import Payment
 from wellhead.customer.purse import Purse
 from wellhead.customer.receipts import read_receipt
 from wellhead.customer.terms import read_terms, said
-from wellhead.customer.transports import ATTEMPTS
 from wellhead.errors import Refused
 
 
@@ -92,7 +92,7 @@ class Customer:
 
     def models(self) -> list[str]:
         """What the gateway serves; free. Raises Refused."""
-        answer = self._send("GET", self._models_url)
+        answer = self._send(self._build("GET", self._models_url))
         try:
             return [str(model["id"]) for model in answer.json()["data"]]
         except (ValueError, KeyError, TypeError) as error:
@@ -104,52 +104,33 @@ class Customer:
 
     def infer(self, model: str, texts: list[str]) -> PaidCall:
         """Embed `texts`, paying for it. Raises Refused when nothing was paid, PaidButUnanswered otherwise."""
-        request = _request(model, texts)
-        terms = self._ask(request)
-        for attempt in range(1, ATTEMPTS + 1):
-            payment = self._purse.pay(self._purse.choose(terms))
-            try:
-                answer = self._post(request, {PAYMENT_SIGNATURE_HEADER: payment.header})
-            except BaseException:
-                self._purse.unsettled(payment, perhaps_charged=True)
-                raise
-            # The gateway may know of calls that this purse has forgotten: it proves them, and we sign anew.
-            again = answer.status_code == 402 and PAYMENT_REQUIRED_HEADER in answer.headers
-            if not again:
-                break
-            terms = read_terms(answer)
-            self._purse.unsettled(payment)
-            if attempt == ATTEMPTS or not self._purse.corrected(payment, terms):
-                raise Refused(f"the payment was refused: {said(answer)}")
-        return self._received(payment, answer)
+        body = _request(model, texts)
+        offer = self._purse.choose(self._ask(body))
+        request = self._build("POST", self._url, body)
+        return self._received(drive(exchange(self._purse, self._purse.try_pay, offer, request), self._send))
 
     def refund(self) -> int:
         """Have all that the channel has left given back; how much that was. Raises Refused."""
-        terms = read_terms(self._send("GET", self._url))
-        for attempt in range(1, ATTEMPTS + 1):
-            payment = self._purse.ask_back(self._purse.choose(terms))
-            answer = self._send("GET", self._url, headers={PAYMENT_SIGNATURE_HEADER: payment.header})
-            header = answer.headers.get(PAYMENT_RESPONSE_HEADER)
-            if header is not None and read_receipt(header) is not None:
-                return self._purse.given_back(payment)
-            if attempt == ATTEMPTS or PAYMENT_REQUIRED_HEADER not in answer.headers:
-                break
-            terms = read_terms(answer)
-            if not self._purse.corrected(payment, terms):
-                break
-        raise Refused(f"the refund was refused: {said(answer)}")
-
-    def _received(self, payment: Payment, answer: httpx.Response) -> PaidCall:
+        request = self._build("GET", self._url)
+        offer = self._purse.choose(read_terms(self._send(request)))
+        asking = exchange(self._purse, self._purse.try_ask_back, offer, request)
+        answer, payment = drive(asking, self._send)
+        self._purse.unsettled(payment)  # it buys nothing
         header = answer.headers.get(PAYMENT_RESPONSE_HEADER)
-        receipt = None if header is None else read_receipt(header)
-        if receipt is None:
-            self._purse.unsettled(payment)
-            if answer.status_code == 200:
-                raise Refused(f"{self._url} answered a paid call without a receipt")
-            raise Refused(f"the paid call was refused with {answer.status_code}: {said(answer)}")
-        charged = self._purse.settled(payment, receipt)
+        if header is None or read_receipt(header) is None:
+            raise Refused(f"the refund was refused: {said(answer)}")
+        return self._purse.given_back(payment)
+
+    def _received(self, answered: Answered) -> PaidCall:
+        answer, payment = answered
+        receipt = receipt_of(self._purse, answered)
         if answer.status_code != 200:
             raise Refused(f"the paid call was refused with {answer.status_code}: {said(answer)}")
+        if receipt is None:
+            raise PaidButUnanswered(
+                f"{self._url} answered a paid call without a receipt: look before paying again"
+            )
+        charged = int(receipt["chargedAmount"])
         state = receipt.get("channelState", {})
         return PaidCall(
             _terms(self._url, payment.requirements),
@@ -163,22 +144,25 @@ class Customer:
             ),
         )
 
-    def _ask(self, request: dict[str, Any]) -> PaymentRequired:
-        answer = self._post(request)
+    def _ask(self, body: dict[str, Any]) -> PaymentRequired:
+        answer = self._send(self._build("POST", self._url, body))
         if answer.status_code == 200:
             raise Refused(f"{self._url} asks for no payment: is this the node instead of its gateway?")
         if answer.status_code != 402:
             raise Refused(f"the gateway refused with {answer.status_code}: {said(answer)}")
         return read_terms(answer)
 
-    def _post(self, request: dict[str, Any], headers: dict[str, str] | None = None) -> httpx.Response:
-        return self._send("POST", self._url, json=request, headers=headers)
-
-    def _send(self, method: str, url: str, **content: Any) -> httpx.Response:
+    def _build(self, method: str, url: str, body: dict[str, Any] | None = None) -> httpx.Request:
         try:
-            return self._http.request(method, url, **content)
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise Refused(f"no gateway answers at {url}: {type(error).__name__}") from error
+            return self._http.build_request(method, url, json=body)
+        except httpx.InvalidURL as error:
+            raise Refused(f"no gateway can be at {url}: {error}") from error
+
+    def _send(self, request: httpx.Request) -> httpx.Response:
+        try:
+            return self._http.send(request)
+        except httpx.HTTPError as error:  # before a payment: PaidOnce turns those after one into its own
+            raise Refused(f"no gateway answers at {request.url}: {type(error).__name__}") from error
 
 
 def _request(model: str, texts: list[str]) -> dict[str, Any]:
@@ -214,4 +198,4 @@ def _answer(answer: httpx.Response) -> Answer:
         tokens = int(body.get("usage", {}).get("prompt_tokens", 0))
         return Answer(str(body.get("model", "")), len(vectors), len(vectors[0]), tokens, body)
     except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
-        raise Refused(f"{answer.url} answered a paid call without embeddings: {error!r}") from error
+        raise PaidButUnanswered(f"{answer.url} answered a paid call without embeddings: {error!r}") from error

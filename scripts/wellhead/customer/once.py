@@ -11,11 +11,12 @@ from __future__ import annotations
 import httpx
 from x402.http import PAYMENT_SIGNATURE_HEADER
 
-from wellhead.errors import Refused
+from wellhead.errors import WellheadError
 
 
-class PaidButUnanswered(Refused):
-    """A payment was sent and no answer came. It may have been settled: look before paying again."""
+class PaidButUnanswered(WellheadError):  # noqa: N818 - reads as what happened
+    """A payment was sent, and no answer came or none that can be read. It may have been settled: look before paying
+    again."""
 
 
 class PaidOnce(httpx.BaseTransport):
@@ -30,7 +31,7 @@ class PaidOnce(httpx.BaseTransport):
             return self._inner.handle_request(request)
         try:
             response = self._inner.handle_request(request)
-            if not _streams(response):
+            if not streams(response):
                 response.read()
         except httpx.HTTPError as error:
             raise _unanswered(request, error) from error
@@ -52,7 +53,7 @@ class AsyncPaidOnce(httpx.AsyncBaseTransport):
             return await self._inner.handle_async_request(request)
         try:
             response = await self._inner.handle_async_request(request)
-            if not _streams(response):
+            if not streams(response):
                 await response.aread()
         except httpx.HTTPError as error:
             raise _unanswered(request, error) from error
@@ -62,9 +63,10 @@ class AsyncPaidOnce(httpx.AsyncBaseTransport):
         await self._inner.aclose()
 
 
-def _streams(response: httpx.Response) -> bool:
-    """OpenAI's clients do not try again once a stream has begun."""
-    return str(response.headers.get("content-type", "")).startswith("text/event-stream")
+def streams(response: httpx.Response) -> bool:
+    """Whether the answer comes in pieces: OpenAI's clients do not try again once it has begun."""
+    kind = str(response.headers.get("content-type", ""))
+    return response.status_code == 200 and kind.startswith("text/event-stream")
 
 
 def _unanswered(request: httpx.Request, error: httpx.HTTPError) -> PaidButUnanswered:

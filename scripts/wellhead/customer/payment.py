@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any
 
 from x402.http.utils import encode_payment_signature_header
 from x402.mechanisms.evm.batch_settlement.types import ChannelConfig as WireConfig
@@ -12,27 +14,28 @@ from wellhead.customer.tab import Begun
 from wellhead.reference.channel import ChannelConfig
 
 
-class Payment(NamedTuple):
-    """A signed payment for one call. Ends with `settled` or `unsettled`, once."""
+@dataclass(slots=True, eq=False)
+class Payment:
+    """A signed payment for one call. Its purse's `settled` or `unsettled` ends it; only the first counts."""
 
     header: str
     payload: dict[str, Any]
     requirements: PaymentRequirements
     channel_id: bytes
     begun: Begun
-    deposit_usd6: int
+    deposit_usd6: int = 0
+    # While its deposit is under way: what others wait for.
+    deposit_over: Future[None] | None = None
+    over: bool = False
 
     @property
     def ceiling_usd6(self) -> int:
         return self.begun.ceiling
 
 
-def payment_of(
-    offer: PaymentRequirements, payload: dict[str, Any], channel_id: bytes, begun: Begun, deposit: int
-) -> Payment:
+def header_of(offer: PaymentRequirements, payload: dict[str, Any]) -> str:
     """`payload` as the payment of `offer`."""
-    header = encode_payment_signature_header(PaymentPayload(payload=payload, accepted=offer))
-    return Payment(header, payload, offer, channel_id, begun, deposit)
+    return encode_payment_signature_header(PaymentPayload(payload=payload, accepted=offer))
 
 
 def voucher_payload(

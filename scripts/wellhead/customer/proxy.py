@@ -13,6 +13,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from wellhead.customer.clients import paying_client
 from wellhead.customer.once import PaidButUnanswered
@@ -43,7 +44,7 @@ def create_proxy(gateway_url: str, purse: Purse, timeout_seconds: float = 600) -
         except httpx.HTTPError as error:
             return _error(502, "gateway_unreachable", f"no gateway answers at {root}: {type(error).__name__}")
         headers = {name: answer.headers[name] for name in PASSED_HEADERS if name in answer.headers}
-        return StreamingResponse(_body(answer), answer.status_code, headers)
+        return _PassedOn(answer, headers)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -60,12 +61,19 @@ def serve_proxy(app: Starlette, host: str, port: int, announce: Callable[[], Non
     uvicorn.run(app, host=host, port=port, log_level="warning", access_log=False)
 
 
-async def _body(answer: httpx.Response) -> AsyncIterator[bytes]:
-    try:
-        async for chunk in answer.aiter_bytes():
-            yield chunk
-    finally:
-        await answer.aclose()
+class _PassedOn(StreamingResponse):
+    """The gateway's answer. A reader who hangs up cancels what sends it, perhaps before it began: so it is closed here,
+    where that has ended."""
+
+    def __init__(self, answer: httpx.Response, headers: dict[str, str]) -> None:
+        super().__init__(answer.aiter_bytes(), answer.status_code, headers)
+        self._answer = answer
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            await self._answer.aclose()
 
 
 def _error(status: int, code: str, message: str) -> JSONResponse:

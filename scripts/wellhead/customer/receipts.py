@@ -8,7 +8,7 @@ from typing import Any
 from x402.http import PAYMENT_RESPONSE_HEADER
 from x402.http.utils import decode_payment_response_header
 
-from wellhead.errors import Refused
+from wellhead.customer.once import PaidButUnanswered
 
 _END = re.compile(rb"\r?\n\r?\n")
 _RECEIPT = b"event: payment-response"
@@ -16,11 +16,14 @@ _DONE = b"data: [DONE]"
 
 
 def read_receipt(encoded: str) -> dict[str, Any] | None:
-    """What x402's PAYMENT-RESPONSE says beside success; None if it says that nothing was taken. Raises Refused."""
+    """What x402's PAYMENT-RESPONSE says beside success; None if it says that nothing was taken. Raises
+    PaidButUnanswered."""
     try:
         receipt = decode_payment_response_header(encoded)
     except ValueError as error:
-        raise Refused(f"the receipt in {PAYMENT_RESPONSE_HEADER} cannot be read") from error
+        raise PaidButUnanswered(
+            f"the receipt in {PAYMENT_RESPONSE_HEADER} cannot be read: look before paying again"
+        ) from error
     if not receipt.success:
         return None
     return {"transaction": receipt.transaction, "network": str(receipt.network), **(receipt.extra or {})}
@@ -35,7 +38,7 @@ class ReceiptFilter:
         self._held = b""
 
     def feed(self, chunk: bytes) -> bytes:
-        """What of the stream is for the reader now. Raises Refused for a receipt that cannot be read."""
+        """What of the stream is for the reader now. Raises PaidButUnanswered for a receipt that cannot be read."""
         *events, self._rest = _END.split(self._rest + chunk)
         passed = b""
         for event in events:
