@@ -17,8 +17,9 @@ from wellhead.chain import artifacts, keys, local
 from wellhead.chain.contracts.batch_settlement import BatchSettlement
 from wellhead.chain.transact import Sender
 from wellhead.deploy.canonical import SETTLEMENT, ensure_canonical
+from wellhead.gateway.channels.book import NOTHING
 from wellhead.gateway.channels.figures import ChannelLedger
-from wellhead.gateway.channels.ledger import Ledger
+from wellhead.gateway.channels.ledger import Ledger, UnknownChannelError
 from wellhead.gateway.claims.policy import ClaimPolicy
 from wellhead.gateway.claims.sender import SendingPolicy
 from wellhead.gateway.claims.settler import Settler
@@ -131,7 +132,11 @@ class SettlerStage(NamedTuple):
     def look(self, config: ChannelConfig) -> None:
         """As the gateway does when it meets a channel."""
         channel_id = self.channel_id(config)
-        self.ledger.seen(channel_id, config, self.settlement.figures(channel_id))
+        try:
+            before = self.ledger.account(channel_id).figures
+        except UnknownChannelError:
+            before = NOTHING
+        self.ledger.seen(channel_id, config, self.settlement.figures(channel_id), before)
 
     def channel_id(self, config: ChannelConfig) -> bytes:
         return twin.channel_id(self.domain, config)

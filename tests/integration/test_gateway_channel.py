@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from typing import Any
 
 import httpx
 import openai
 import pytest
-from gateway_stage import CUSTOMER_USD6, PRICE_USD6, REQUEST, OpenStage, Stage, channel_client, until
+from gateway_stage import CUSTOMER_USD6, PRICE_USD6, REQUEST, OpenStage, Stage, channel_client, pay, until
 from standin_upstream import MODEL, VECTOR
 from x402.http.utils import decode_payment_required_header, decode_payment_response_header
 from x402.mechanisms.evm.batch_settlement.client.refund import RefundOptions
@@ -16,7 +17,9 @@ from x402.mechanisms.evm.batch_settlement.client.refund import RefundOptions
 from wellhead.chain.contracts.batch_settlement import BatchSettlement
 from wellhead.chain.transact import Sender
 from wellhead.deploy.canonical import SETTLEMENT
+from wellhead.gateway import facilitator
 from wellhead.gateway.channels.book import ChannelAccount
+from wellhead.gateway.facilitator import Facilitator
 from wellhead.reference.channel import ChannelFigures
 
 DEPOSIT_USD6 = 100 * PRICE_USD6
@@ -115,13 +118,13 @@ def test_a_call_that_fails_costs_nothing_but_keeps_the_deposit(stage: Stage) -> 
 
 
 def test_the_stock_refund_gives_back_what_is_left(stage: Stage) -> None:
-    async def pay() -> Any:
+    async def spend() -> Any:
         http, scheme = channel_client(stage)
         async with http:
             receipts = [await call(http, stage) for _ in range(2)]
         return scheme, receipts[0]
 
-    scheme, receipt = asyncio.run(pay())
+    scheme, receipt = asyncio.run(spend())
     refunded = scheme.refund(f"{stage.url}/v1/embeddings")
     assert refunded.success
     assert stage.usd.of(stage.customer.address) == CUSTOMER_USD6 - 2 * PRICE_USD6
@@ -134,7 +137,7 @@ def test_the_stock_refund_gives_back_what_is_left(stage: Stage) -> None:
 
 
 def test_a_refund_of_a_part_leaves_a_channel_that_pays(stage: Stage) -> None:
-    async def pay() -> Any:
+    async def spend() -> Any:
         http, scheme = channel_client(stage)
         async with http:
             await call(http, stage)
@@ -142,7 +145,7 @@ def test_a_refund_of_a_part_leaves_a_channel_that_pays(stage: Stage) -> None:
             await asyncio.to_thread(scheme.refund, url, RefundOptions(amount=str(50 * PRICE_USD6)))
             return await call(http, stage)
 
-    receipt = asyncio.run(pay())
+    receipt = asyncio.run(spend())
     assert receipt["transaction"] == ""
     assert receipt["channelState"]["balance"] == str(50 * PRICE_USD6)
     assert receipt["channelState"]["chargedCumulativeAmount"] == str(2 * PRICE_USD6)
@@ -197,3 +200,32 @@ def test_get_shows_the_terms(stage: Stage) -> None:
     assert answer.status_code == 402
     terms = decode_payment_required_header(answer.headers["PAYMENT-REQUIRED"])
     assert [offer.scheme for offer in terms.accepts] == ["batch-settlement", "exact"]
+
+
+def test_verifying_waits_for_no_settlement(open_stage: OpenStage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(facilitator, "THREADS", 1)
+    settle, verify = Facilitator._settle, Facilitator._verify
+    settling, verified = threading.Semaphore(0), threading.Semaphore(0)
+
+    def slow_settle(*arguments: Any) -> Any:
+        settling.release()
+        assert verified.acquire(timeout=10), "nobody else was verified meanwhile"
+        return settle(*arguments)
+
+    def seen_verify(*arguments: Any) -> Any:
+        # The first settlement began after its own payment was verified: what is counted is the other's.
+        if settling.acquire(blocking=False):
+            verified.release(2)
+        return verify(*arguments)
+
+    monkeypatch.setattr(Facilitator, "_settle", slow_settle)
+    monkeypatch.setattr(Facilitator, "_verify", seen_verify)
+
+    async def story(stage: Stage) -> list[int]:
+        first = asyncio.create_task(pay(stage))
+        while not settling._value:
+            await asyncio.sleep(0.01)
+        return [answer.status_code for answer in await asyncio.gather(first, pay(stage))]
+
+    with open_stage() as stage:
+        assert asyncio.run(story(stage)) == [200, 200]

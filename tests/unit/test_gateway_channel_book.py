@@ -107,13 +107,13 @@ def test_a_channel_on_its_way_out_is_not_served() -> None:
 
 def test_the_chains_figures_are_taken_over() -> None:
     books = account(charged=300, signed_ceiling=400)
-    seen = books.seen(ChannelFigures(9_000, 250, 2, 7))
+    seen = books.seen(ChannelFigures(9_000, 250, 2, 7), books.figures)
     assert (seen.balance, seen.total_claimed, seen.charged, seen.unclaimed) == (9_000, 250, 300, 50)
     assert (seen.refund_nonce, seen.withdraw_requested_at) == (2, 7)
 
 
 def test_claims_on_a_lost_voucher_count_as_charged() -> None:
-    seen = account().seen(ChannelFigures(10_000, 500, 0, 0))
+    seen = account().seen(ChannelFigures(10_000, 500, 0, 0), account().figures)
     assert (seen.charged, seen.unclaimed, seen.signature) == (500, 0, b"")
     assert seen.admit(500 + PRICE, SIGNATURE, PRICE).reserved == PRICE
 

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from sqlalchemy import Column, Engine, Integer, MetaData, Table
 
-from wellhead.gateway.channels.book import AdmissionError
+from wellhead.gateway.channels.book import NOTHING, AdmissionError
 from wellhead.gateway.channels.ledger import Ledger, UnknownChannelError
 from wellhead.gateway.database import make_tables, open_database
 from wellhead.reference.channel import MAX_AMOUNT, ChannelConfig, ChannelFigures
@@ -46,7 +46,11 @@ def ledger(ledger_url: str, clock: Clock) -> Iterator[Ledger]:
 
 
 def fund(ledger: Ledger, channel: bytes = CHANNEL, balance: int = 10_000, claimed: int = 0) -> None:
-    ledger.seen(channel, CONFIG, ChannelFigures(balance, claimed, 0, 0))
+    try:
+        before = ledger.account(channel).figures
+    except UnknownChannelError:
+        before = NOTHING
+    ledger.seen(channel, CONFIG, ChannelFigures(balance, claimed, 0, 0), before)
 
 
 def serve(ledger: Ledger, cost: int = PRICE, channel: bytes = CHANNEL) -> None:
@@ -124,6 +128,52 @@ def test_a_gateway_that_is_alone_starts_with_nothing_reserved(ledger: Ledger) ->
     ledger.admit(CHANNEL, PRICE, SIGNATURE, PRICE, SECONDS)
     ledger.drop_admissions()
     assert ledger.account(CHANNEL).reserved == 0
+
+
+def test_figures_that_others_overtook_change_nothing(ledger: Ledger) -> None:
+    before = ledger.account(CHANNEL).figures
+    newer = ledger.seen(CHANNEL, CONFIG, before._replace(withdraw_requested_at=5), before)
+    assert ledger.seen(CHANNEL, CONFIG, before._replace(balance=1), before) == newer
+    assert ledger.account(CHANNEL) == newer
+    assert newer.withdraw_requested_at == 5
+
+
+def test_a_channel_held_for_a_refund_opens_when_the_chains_nonce_moves(
+    ledger: Ledger, ledger_url: str, clock: Clock
+) -> None:
+    """Neither time nor another worker ends it before; and if the chain goes back, the refund may come once more."""
+    ledger.hold(CHANNEL, 0)
+    clock.now += 10**6
+    ledger.renew(SECONDS)
+    ledger.drop_admissions()
+    other = Ledger(ledger_url, clock)
+    for worker in (ledger, other):
+        with pytest.raises(AdmissionError, match="refund"):
+            worker.admit(CHANNEL, PRICE, SIGNATURE, PRICE, SECONDS)
+    before = ledger.account(CHANNEL).figures
+    refunded = before._replace(balance=PRICE, refund_nonce=1)
+    other.seen(CHANNEL, CONFIG, refunded, before)
+    ledger.release(ledger.admit(CHANNEL, PRICE, SIGNATURE, PRICE, SECONDS))
+    other.seen(CHANNEL, CONFIG, before, refunded)
+    with pytest.raises(AdmissionError, match="refund"):
+        ledger.admit(CHANNEL, PRICE, SIGNATURE, PRICE, SECONDS)
+    other.close()
+
+
+def test_only_a_hold_that_nobody_asked_for_again_is_lifted(ledger: Ledger) -> None:
+    assert ledger.lift(ledger.hold(CHANNEL, 0))
+    first, second = ledger.hold(CHANNEL, 0), ledger.hold(CHANNEL, 0)
+    assert (ledger.lift(first), ledger.lift(second)) == (False, False)
+    assert ledger.account(CHANNEL).is_refunding
+
+
+def test_no_hold_while_a_call_is_under_way_or_on_another_sum(ledger: Ledger) -> None:
+    with pytest.raises(AdmissionError, match="signed over"):
+        ledger.hold(CHANNEL, 1)
+    ledger.admit(CHANNEL, PRICE, SIGNATURE, PRICE, SECONDS)
+    with pytest.raises(AdmissionError, match="under way"):
+        ledger.hold(CHANNEL, 0)
+    assert not ledger.account(CHANNEL).is_refunding
 
 
 def test_an_unknown_channel_is_named(ledger: Ledger) -> None:

@@ -88,6 +88,7 @@ def test_what_is_stored_is_what_is_in_memory(ledger: SoleLedger, tmp_path: Path)
         CHANNEL,
         CONFIG,
         ChannelFigures(balance=9_000, total_claimed=30, refund_nonce=2, withdraw_requested_at=5),
+        ledger.account(CHANNEL).figures,
     )
     reopened = Ledger(f"sqlite:///{tmp_path / 'ledger.db'}")
     assert reopened.account(CHANNEL) == ledger.account(CHANNEL)
@@ -108,10 +109,38 @@ def test_a_channel_waits_since_its_oldest_unclaimed_charge(tmp_path: Path) -> No
         serve(ledger, 40)
     assert since() == [2_000.0]
     now[0] = 4_000.0
-    ledger.seen(CHANNEL, CONFIG, ChannelFigures(10_000, 50, 0, 0))
+    ledger.seen(CHANNEL, CONFIG, ChannelFigures(10_000, 50, 0, 0), ledger.account(CHANNEL).figures)
     assert since() == [4_000.0]
-    ledger.seen(CHANNEL, CONFIG, ChannelFigures(10_000, 80, 0, 0))
+    ledger.seen(CHANNEL, CONFIG, ChannelFigures(10_000, 80, 0, 0), ledger.account(CHANNEL).figures)
     assert since() == []
+    ledger.close()
+
+
+def test_a_hold_that_the_disk_refused_shuts_nothing(
+    ledger: SoleLedger, disk: FailingLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OperationalError("COMMIT", {}, Exception("disk is full"))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(disk, "keep_hold", refuse)
+        with pytest.raises(OperationalError):
+            ledger.hold(CHANNEL, 0)
+    serve(ledger, 40)
+    hold = ledger.hold(CHANNEL, 40)
+    assert ledger.account(CHANNEL).is_refunding
+    assert ledger.lift(hold)
+    serve(ledger, 40)
+    ledger.close()
+
+
+def test_older_figures_do_not_replace_newer_ones(ledger: SoleLedger, tmp_path: Path) -> None:
+    before = ledger.account(CHANNEL).figures
+    newer = ledger.seen(CHANNEL, CONFIG, before._replace(withdraw_requested_at=5), before)
+    assert ledger.seen(CHANNEL, CONFIG, before._replace(balance=1), before) == newer
+    reopened = Ledger(f"sqlite:///{tmp_path / 'ledger.db'}")
+    assert reopened.account(CHANNEL) == ledger.account(CHANNEL) == newer
+    reopened.close()
     ledger.close()
 
 

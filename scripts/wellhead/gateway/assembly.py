@@ -60,7 +60,7 @@ class Gateway:
         if config.members:
             self._pool = PoolReceipts(config, ComputePool(w3, config.pay_to), authorizer, clock)
         self._watch = ChannelWatch(w3, SETTLEMENT.address, self.books, config.withdraw_delay_seconds, clock)
-        chain = ChannelChain(w3, SETTLEMENT.address, facilitator, authorizer, self._watch)
+        chain = ChannelChain(SETTLEMENT.address, facilitator, authorizer, self._watch)
         till = Till(ChannelDesk(self.terms, self.books, chain), ExactDesk(self.terms, facilitator))
         claiming = ClaimPolicy(
             min_value_usd6=config.claim_value_usd6,

@@ -84,7 +84,8 @@ class Facilitator:
             lambda: FacilitatorWeb3Signer(key, config.rpc_url, config.settle_timeout_seconds)
         )
         # Settlements wait for blocks: they have threads of their own, so that nothing else waits for them.
-        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="facilitator")
+        self._settling = ThreadPoolExecutor(THREADS, thread_name_prefix="settling")
+        self._verifying = ThreadPoolExecutor(THREADS, thread_name_prefix="verifying")
         self._inner = x402FacilitatorSync()
         self._inner.register([config.network], ExactEvmScheme(signer))
         self._inner.register([config.network], BatchSettlementEvmFacilitator(signer))
@@ -93,17 +94,17 @@ class Facilitator:
 
     async def verify(self, payload: PaymentPayload, requirements: PaymentRequirements) -> VerifyResponse:
         """Whether `payload` would pay `requirements` now. Sends nothing, raises nothing."""
-        return await self._in_thread(self._verify, payload, requirements)
+        return await _in_thread(self._verifying, self._verify, payload, requirements)
 
     async def settle(self, payload: PaymentPayload, requirements: PaymentRequirements) -> SettleResponse:
         """Carry the payment out and wait until it is mined. Raises nothing."""
-        return await self._in_thread(self._settle, payload, requirements)
+        return await _in_thread(self._settling, self._settle, payload, requirements)
 
-    async def _in_thread(self, call: Callable[..., T], *arguments: Any) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, call, *arguments)
-
-    def signed_by_contract(self, payment: ChannelPayment) -> bool:
+    async def signed_by_contract(self, payment: ChannelPayment) -> bool:
         """Whether a payer that is a contract acknowledges its voucher by ERC-1271."""
+        return await _in_thread(self._verifying, self._signed_by_contract, payment)
+
+    def _signed_by_contract(self, payment: ChannelPayment) -> bool:
         return verify_batch_settlement_voucher_typed_data(
             self._signer,
             channel_id=f"0x{payment.claimed_channel_id.hex()}",
@@ -191,6 +192,10 @@ class Facilitator:
         except (ContractCustomError, ContractLogicError, Web3RPCError) as error:
             return str(revert.from_exception(error))
         return "refused a moment ago, and no longer; try again"
+
+
+async def _in_thread(threads: ThreadPoolExecutor, call: Callable[..., T], *arguments: Any) -> T:
+    return await asyncio.get_running_loop().run_in_executor(threads, call, *arguments)
 
 
 def _as_channel_payment(payload: PaymentPayload) -> ChannelPayment:

@@ -22,6 +22,8 @@ from wellhead.reference.channel import ChannelConfig, ChannelFigures
 
 # Of ours: the scheme leaves it to the server whether a channel on its way out is still served.
 ERR_WITHDRAWAL_PENDING = "channel_withdrawal_pending"
+# What the chain, and so the books, have of a channel that nothing was ever paid into.
+NOTHING = ChannelFigures(0, 0, 0, 0)
 
 
 class AdmissionError(Exception):
@@ -42,6 +44,8 @@ class ChannelAccount:
     reserved: int = 0
     signed_ceiling: int = 0
     signature: bytes = b""
+    # The refund nonce that the last refund was signed over.
+    refunding: int | None = None
     # The chain's.
     balance: int = 0
     total_claimed: int = 0
@@ -52,6 +56,22 @@ class ChannelAccount:
     def unclaimed(self) -> int:
         """Charged and not yet claimed: what the receiver loses if the payer's withdrawal comes first."""
         return max(0, self.charged - self.total_claimed)
+
+    @property
+    def left(self) -> int:
+        """Neither charged nor given back."""
+        return max(0, self.balance - self.charged)
+
+    @property
+    def is_refunding(self) -> bool:
+        """Whether a refund was signed that may still be carried out: by anyone who has seen it, however late, until the
+        chain's refund nonce has moved."""
+        return self.refunding == self.refund_nonce
+
+    @property
+    def figures(self) -> ChannelFigures:
+        """The chain's part."""
+        return ChannelFigures(self.balance, self.total_claimed, self.refund_nonce, self.withdraw_requested_at)
 
     def admit(
         self, ceiling: int, signature: bytes, price: int, *, concurrent: bool = False
@@ -66,6 +86,11 @@ class ChannelAccount:
             raise AdmissionError(
                 ERR_WITHDRAWAL_PENDING,
                 "a withdrawal from this channel is pending; pay from another one, or after it is finalized",
+            )
+        if self.is_refunding:
+            raise AdmissionError(
+                ERR_CHANNEL_BUSY,
+                "a refund of this channel is under way; pay after it, or ask for the refund again should it fail",
             )
         due = self.charged + self.reserved + price
         if not concurrent and self.reserved and ceiling == self.charged + price:
@@ -93,8 +118,8 @@ class ChannelAccount:
         return replace(admitted, signed_ceiling=ceiling, signature=signature)
 
     def hold(self, ceiling: int) -> ChannelAccount:
-        """With all that is left reserved, for a refund: on a voucher over no more than was charged, as the scheme has
-        it. Raises AdmissionError and changes nothing."""
+        """Shut for calls until the chain's refund nonce moves, for a refund: on a voucher over no more than was
+        charged, as the scheme has it. One that failed may be asked for again. Raises AdmissionError."""
         if self.reserved:
             raise AdmissionError(ERR_CHANNEL_BUSY, "a call on this channel is under way; try again after it")
         if ceiling != self.charged:
@@ -102,7 +127,7 @@ class ChannelAccount:
                 ERR_CUMULATIVE_AMOUNT_MISMATCH,
                 f"the voucher's ceiling is {ceiling}; {self.charged} charged is what a refund is signed over",
             )
-        return replace(self, reserved=self.balance - self.charged)
+        return replace(self, refunding=self.refund_nonce)
 
     def charge(self, price: int, cost: int) -> ChannelAccount:
         """A call admitted at `price` was served and cost `cost`, at most `price`."""
@@ -121,8 +146,12 @@ class ChannelAccount:
         """A call admitted at `price` was not served."""
         return replace(self, reserved=self.reserved - price)
 
-    def seen(self, figures: ChannelFigures) -> ChannelAccount:
-        """The chain's figures, read anew. Claims beyond our books, on a voucher that we lost, count as charged."""
+    def seen(self, figures: ChannelFigures, before: ChannelFigures) -> ChannelAccount:
+        """With the chain's figures, which were read after these books had `before`. If they have others now, somebody
+        told them meanwhile who may have read later: then nothing changes. Claims beyond our books, on a voucher that
+        we lost, count as charged."""
+        if self.figures != before:
+            return self
         claimed = figures.total_claimed
         lost = claimed > self.charged
         return replace(

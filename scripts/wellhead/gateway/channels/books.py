@@ -13,7 +13,7 @@ from typing import ParamSpec, Protocol, TypeVar
 from sqlalchemy.exc import SQLAlchemyError
 
 from wellhead.gateway.channels.book import ChannelAccount
-from wellhead.gateway.channels.ledger import Admission, Claimable, Ledger
+from wellhead.gateway.channels.ledger import Admission, Claimable, Hold, Ledger
 from wellhead.gateway.channels.sole_ledger import SoleLedger
 from wellhead.gateway.database import CONNECTIONS
 from wellhead.reference.channel import ChannelConfig, ChannelFigures
@@ -38,8 +38,11 @@ class Books(Protocol):
     ) -> Admission:
         """Reserve `price` for a call."""
 
-    async def hold(self, channel_id: bytes, ceiling: int) -> Admission:
-        """Reserve all that is left, for a refund."""
+    async def hold(self, channel_id: bytes, ceiling: int) -> Hold:
+        """Shut the channel for a refund, until the chain's refund nonce moves."""
+
+    async def lift(self, hold: Hold) -> None:
+        """The refund was neither sent nor shown to anybody."""
 
     async def charge(self, admitted: Admission, cost: int) -> ChannelAccount:
         """The call was served; the charge is durable when this returns."""
@@ -47,8 +50,10 @@ class Books(Protocol):
     async def release(self, admitted: Admission) -> None:
         """The call was not served."""
 
-    async def seen(self, channel_id: bytes, config: ChannelConfig, figures: ChannelFigures) -> ChannelAccount:
-        """Take over the chain's figures."""
+    async def seen(
+        self, channel_id: bytes, config: ChannelConfig, figures: ChannelFigures, before: ChannelFigures
+    ) -> ChannelAccount:
+        """Take over the chain's figures, read after the books had `before`; the channel as it stands then."""
 
     async def claimable(self) -> list[Claimable]:
         """Every channel with something to claim."""
@@ -72,8 +77,11 @@ class SoleBooks:
     ) -> Admission:
         return self._ledger.admit(channel_id, ceiling, signature, price, concurrent=concurrent)
 
-    async def hold(self, channel_id: bytes, ceiling: int) -> Admission:
-        return self._ledger.hold(channel_id, ceiling)
+    async def hold(self, channel_id: bytes, ceiling: int) -> Hold:
+        return await asyncio.to_thread(self._ledger.hold, channel_id, ceiling)
+
+    async def lift(self, hold: Hold) -> None:
+        await asyncio.to_thread(self._ledger.lift, hold)
 
     async def charge(self, admitted: Admission, cost: int) -> ChannelAccount:
         charged = self._ledger.charge(admitted, cost)
@@ -86,8 +94,10 @@ class SoleBooks:
     async def release(self, admitted: Admission) -> None:
         self._ledger.release(admitted)
 
-    async def seen(self, channel_id: bytes, config: ChannelConfig, figures: ChannelFigures) -> ChannelAccount:
-        return await asyncio.to_thread(self._ledger.seen, channel_id, config, figures)
+    async def seen(
+        self, channel_id: bytes, config: ChannelConfig, figures: ChannelFigures, before: ChannelFigures
+    ) -> ChannelAccount:
+        return await asyncio.to_thread(self._ledger.seen, channel_id, config, figures, before)
 
     async def claimable(self) -> list[Claimable]:
         return await asyncio.to_thread(self._ledger.claimable)
@@ -119,8 +129,11 @@ class SharedBooks:
             concurrent=concurrent,
         )
 
-    async def hold(self, channel_id: bytes, ceiling: int) -> Admission:
-        return await self._in_thread(self._ledger.hold, channel_id, ceiling, RESERVED_SECONDS)
+    async def hold(self, channel_id: bytes, ceiling: int) -> Hold:
+        return await self._in_thread(self._ledger.hold, channel_id, ceiling)
+
+    async def lift(self, hold: Hold) -> None:
+        await self._in_thread(self._ledger.lift, hold)
 
     async def charge(self, admitted: Admission, cost: int) -> ChannelAccount:
         return await self._in_thread(self._ledger.charge, admitted, cost)
@@ -128,8 +141,10 @@ class SharedBooks:
     async def release(self, admitted: Admission) -> None:
         await self._in_thread(self._ledger.release, admitted)
 
-    async def seen(self, channel_id: bytes, config: ChannelConfig, figures: ChannelFigures) -> ChannelAccount:
-        return await self._in_thread(self._ledger.seen, channel_id, config, figures)
+    async def seen(
+        self, channel_id: bytes, config: ChannelConfig, figures: ChannelFigures, before: ChannelFigures
+    ) -> ChannelAccount:
+        return await self._in_thread(self._ledger.seen, channel_id, config, figures, before)
 
     async def claimable(self) -> list[Claimable]:
         return await self._in_thread(self._ledger.claimable)

@@ -1,46 +1,50 @@
-"""The chain's part in channels: deposits and refunds through x402's facilitator, figures, and who moved what.
+"""The chain's part in channels: deposits and refunds through x402's facilitator, and the books as the chain has them.
 
 Everything here that waits for the chain does so in a thread.
 """
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from typing import Any, NamedTuple
 
 from eth_account.signers.local import LocalAccount
+from eth_typing import ChecksumAddress
 from requests.exceptions import RequestException
-from web3 import Web3
 from web3.exceptions import Web3Exception
 from x402.mechanisms.evm.batch_settlement.authorizer_signer import (
     LocalAuthorizerSigner,
     sign_claim_batch,
     sign_refund,
 )
-from x402.mechanisms.evm.batch_settlement.errors import ERR_REFUND_AMOUNT_INVALID, ERR_REFUND_NO_BALANCE
+from x402.mechanisms.evm.batch_settlement.errors import ERR_REFUND_NO_BALANCE, ERR_REFUND_SIMULATION_FAILED
 from x402.mechanisms.evm.batch_settlement.types import ChannelConfig as WireConfig
 from x402.mechanisms.evm.batch_settlement.types import VoucherClaim
+from x402.mechanisms.evm.constants import ERR_SETTLEMENT_PENDING
 from x402.schemas import PaymentPayload, PaymentRequirements
 
-from wellhead.chain.contracts.batch_settlement import BatchSettlement
 from wellhead.gateway.channels.book import ChannelAccount
-from wellhead.gateway.channels.figures import read_figures
 from wellhead.gateway.channels.payment import ChannelPayment
 from wellhead.gateway.channels.watch import ChannelWatch
 from wellhead.gateway.facilitator import CHAIN_UNAVAILABLE, Facilitator
 from wellhead.gateway.sale import PaymentRefusedError
 from wellhead.gateway.terms import channel_state, header
-from wellhead.reference.channel import ChannelConfig, ChannelFigures
+from wellhead.reference.channel import ChannelConfig
 
+# On these x402 has sent nothing, so nobody has seen what was signed. Any other failure may be a transaction that is
+# still to come, or that failed in public: its refund can be sent again by whoever saw it.
+_NOT_SENT = frozenset({ERR_REFUND_NO_BALANCE, ERR_REFUND_SIMULATION_FAILED})
 _log = logging.getLogger(__name__)
 
 
+class NotSentError(PaymentRefusedError):
+    """Refused before anything that was signed left the gateway."""
+
+
 class Moved(NamedTuple):
-    """A transaction that moved a channel's money, and the channel after it."""
+    """A transaction that moved a channel's money; the books have the channel after it."""
 
     settled: dict[str, Any]
-    figures: ChannelFigures
 
     @property
     def transaction(self) -> str:
@@ -59,14 +63,12 @@ class ChannelChain:
 
     def __init__(
         self,
-        w3: Web3,
-        settlement: str,
+        settlement: ChecksumAddress,
         facilitator: Facilitator,
         authorizer: LocalAccount,
         watch: ChannelWatch,
     ) -> None:
-        self._contract = BatchSettlement(w3, settlement)
-        self.settlement = self._contract.address
+        self.settlement = settlement
         self._facilitator, self._watch = facilitator, watch
         self._authorizer = LocalAuthorizerSigner(authorizer)
 
@@ -80,18 +82,14 @@ class ChannelChain:
             )
 
     def is_followed(self, channel_id: bytes) -> bool:
-        """Whether every change of the channel since it was first asked for has reached the books."""
+        """Whether the changes of the channel reach the books without being asked for."""
         return self._watch.knows(channel_id)
 
-    def follow(self, channel_id: bytes) -> None:
-        """From now on changes of the channel reach the books."""
-        self._watch.add(channel_id)
-
-    async def figures(self, channel_id: bytes) -> ChannelFigures:
-        """The channel as the chain has it. Raises PaymentRefusedError when it does not answer."""
+    async def read(self, channel_id: bytes, config: ChannelConfig) -> ChannelAccount:
+        """The channel with the chain's figures of now, in the books and followed from now on; if neither they nor the
+        chain have anything of it, it is only shown. Raises PaymentRefusedError when the chain does not answer."""
         try:
-            found = await asyncio.to_thread(read_figures, self._contract, [channel_id])
-            return found[channel_id]
+            return await self._watch.read(channel_id, config)
         except (RequestException, Web3Exception):
             raise PaymentRefusedError(
                 CHAIN_UNAVAILABLE, "the chain does not answer the gateway. Nothing was charged", status=503
@@ -99,7 +97,7 @@ class ChannelChain:
 
     async def signed_by_contract(self, payment: ChannelPayment) -> bool:
         """Whether a payer that is a contract says that it signed the voucher (ERC-1271)."""
-        return await asyncio.to_thread(self._facilitator.signed_by_contract, payment)
+        return await self._facilitator.signed_by_contract(payment)
 
     # Moving money -----------------------------------------------------------------------------------
 
@@ -110,21 +108,18 @@ class ChannelChain:
         verdict = await self._facilitator.verify(payload, terms)
         if not verdict.is_valid:
             raise _refused(verdict.invalid_reason)
-        return await self._settle(payload, terms, payment.claimed_channel_id)
+        return await self._settle(payload, terms, payment)
 
     async def refund(
-        self, payment: ChannelPayment, channel_id: bytes, account: ChannelAccount, left: int
+        self, payment: ChannelPayment, requirements: dict[str, Any], account: ChannelAccount, amount: int
     ) -> Moved:
-        """Claim what was charged and give back of `left` what is asked for, in one transaction."""
-        amount = left if payment.refund_amount is None else payment.refund_amount
-        if amount == 0 and payment.refund_amount is not None:
-            raise PaymentRefusedError(ERR_REFUND_AMOUNT_INVALID, "a refund of nothing")
-        if amount == 0 or amount > left:
-            raise PaymentRefusedError(
-                ERR_REFUND_NO_BALANCE, f"{left} of the channel is neither charged nor given back"
-            )
-        terms = PaymentRequirements.model_validate(payment.accepted)
-        network = str(terms.network)
+        """Claim what was charged and give back `amount`, in one transaction. `account` is of a channel that is held:
+        its books stay as they are.
+
+        Raises NotSentError, or PaymentRefusedError when the refund may still be carried out.
+        """
+        terms = PaymentRequirements.model_validate(requirements)
+        network, channel_id = str(terms.network), payment.claimed_channel_id
         claims = []
         if account.unclaimed:
             claims.append(
@@ -145,7 +140,7 @@ class ChannelChain:
             "claimAuthorizerSignature": sign_claim_batch(self._authorizer, claims, network),
         }
         payload = PaymentPayload(payload=payment.payload | signed, accepted=terms)
-        moved = await self._settle(payload, terms, channel_id)
+        moved = await self._settle(payload, terms, payment)
         if claims:
             await self._bring_home(account.config, terms)
         return moved
@@ -157,18 +152,29 @@ class ChannelChain:
         if not outcome.success:
             _log.warning("what a refund claimed waits for the next claim: %s", outcome.error_reason)
 
-    async def _settle(self, payload: PaymentPayload, terms: PaymentRequirements, channel_id: bytes) -> Moved:
+    async def _settle(
+        self, payload: PaymentPayload, terms: PaymentRequirements, payment: ChannelPayment
+    ) -> Moved:
         outcome = await self._facilitator.settle(payload, terms)
         settled = outcome.model_dump(mode="json", by_alias=True, exclude_none=True)
         if not outcome.success:
+            raise _unsettled(outcome.error_reason or "unknown", outcome.transaction, header(settled))
+        try:
+            await self.read(payment.claimed_channel_id, payment.config)
+        except PaymentRefusedError as error:
+            said = f"{outcome.transaction} went through, and then {error.message}"
             raise PaymentRefusedError(
-                outcome.error_reason or "unknown",
-                f"the transaction did not go through ({outcome.error_reason})",
-                response_header=header(settled),
-            )
-        figures = await self.figures(channel_id)
-        self._watch.add(channel_id)
-        return Moved(settled, figures)
+                error.code, said, status=error.status, response_header=header(settled)
+            ) from None
+        return Moved(settled)
+
+
+def _unsettled(code: str, transaction: str, response_header: str) -> PaymentRefusedError:
+    message = f"the transaction did not go through ({code}). Nothing was charged"
+    if code == ERR_SETTLEMENT_PENDING:
+        message = f"the transaction was sent as {transaction} but is not confirmed. Nothing was charged"
+    refused = NotSentError if code in _NOT_SENT else PaymentRefusedError
+    return refused(code, message, response_header=response_header)
 
 
 def _refused(reason: str | None) -> PaymentRefusedError:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+from collections.abc import Callable, Coroutine
 from dataclasses import replace
+from typing import Any, TypeVar
 
 from x402.mechanisms.evm.batch_settlement.errors import (
+    ERR_CHANNEL_BUSY,
     ERR_CHANNEL_ID_MISMATCH,
     ERR_CHANNEL_NOT_FOUND,
     ERR_CUMULATIVE_AMOUNT_BELOW_CLAIMED,
@@ -15,14 +19,16 @@ from x402.mechanisms.evm.batch_settlement.errors import (
     ERR_NETWORK_MISMATCH,
     ERR_RECEIVER_AUTHORIZER_MISMATCH,
     ERR_RECEIVER_MISMATCH,
+    ERR_REFUND_AMOUNT_INVALID,
+    ERR_REFUND_NO_BALANCE,
     ERR_TOKEN_MISMATCH,
     ERR_WITHDRAW_DELAY_MISMATCH,
 )
 
 from wellhead.gateway.channels.book import AdmissionError, ChannelAccount
 from wellhead.gateway.channels.books import Books
-from wellhead.gateway.channels.chain import ChannelChain, Moved
-from wellhead.gateway.channels.ledger import Admission, UnknownChannelError
+from wellhead.gateway.channels.chain import ChannelChain, Moved, NotSentError
+from wellhead.gateway.channels.ledger import Admission
 from wellhead.gateway.channels.payment import ChannelPayment, Kind
 from wellhead.gateway.channels.voucher import VoucherDomain
 from wellhead.gateway.sale import KnownChannel, PaymentRefusedError, Receipt
@@ -33,15 +39,21 @@ NOBODY = "0x" + "00" * 20
 # On these the payer side can correct its books by ours, and pay again.
 CORRECTIVE = frozenset({ERR_CUMULATIVE_AMOUNT_MISMATCH, ERR_CUMULATIVE_AMOUNT_BELOW_CLAIMED})
 
+Answer = TypeVar("Answer")
 _log = logging.getLogger(__name__)
 
 
 class ChannelDesk:
-    """Takes vouchers and deposits, gives refunds. Amounts are atomic units."""
+    """Takes vouchers and deposits, gives refunds. Amounts are atomic units.
+
+    What the chain has of a channel is told to the books by the watch alone; here it is only asked for. Whatever is sent
+    for a channel is sent alone, see `_alone`.
+    """
 
     def __init__(self, terms: Terms, books: Books, chain: ChannelChain) -> None:
         self._terms, self._books, self._chain = terms, books, chain
         self._vouchers = VoucherDomain(terms.config.chain_id, chain.settlement)
+        self._moving: dict[bytes, asyncio.Task[Any]] = {}
 
     async def open(self, payment: ChannelPayment, ceiling: int) -> ChannelSale:
         """A sale of a call that costs at most `ceiling`. Raises PaymentRefusedError."""
@@ -57,8 +69,7 @@ class ChannelDesk:
         moved = None
         if payment.kind is Kind.DEPOSIT:
             self._would_admit(channel_id, account, payment, ceiling)
-            moved = await self._deposit(payment, ceiling)
-            account = await self._books.seen(channel_id, payment.config, moved.figures)
+            moved = await self._alone(channel_id, lambda: self._deposit(payment, ceiling))
         try:
             admitted = await self._books.admit(
                 *(channel_id, payment.max_claimable_amount, payment.signature, ceiling),
@@ -69,20 +80,14 @@ class ChannelDesk:
         return ChannelSale(self._books, payment, admitted, self._terms.config.network, moved)
 
     async def refund(self, payment: ChannelPayment) -> Receipt:
-        """Give back what a channel has left, or the part of it that is asked for. Raises PaymentRefusedError."""
+        """Give back what a channel has left, or the part of it that is asked for. Raises PaymentRefusedError.
+
+        A part must be worth its transaction, as a deposit must; all that is left is given back however little it is,
+        which happens once per deposit at most.
+        """
         channel_id = await self._check(payment)
-        account = await self._account(channel_id, payment)
-        try:
-            held = await self._books.hold(channel_id, payment.max_claimable_amount)
-        except AdmissionError as error:
-            raise _refused(error, channel_id, account) from None
-        try:
-            account = await self._books.account(channel_id)
-            moved = await self._chain.refund(payment, channel_id, account, held.price)
-        finally:
-            await self._books.release(held)
-        account = await self._books.seen(channel_id, payment.config, moved.figures)
-        return Receipt(header(moved.response(channel_id, account, None)), 0)
+        await self._account(channel_id, payment)
+        return await self._alone(channel_id, lambda: self._refund(channel_id, payment))
 
     # Checks -----------------------------------------------------------------------------------------
 
@@ -125,20 +130,15 @@ class ChannelDesk:
         return channel_id
 
     async def _account(self, channel_id: bytes, payment: ChannelPayment) -> ChannelAccount:
-        """The channel's books, read from the chain if this process sees it for the first time."""
+        """The channel's books; read from the chain if this process sees it for the first time, and before a refund: one
+        that has nothing left to give back moves the refund nonce without an event."""
         self._chain.must_be_followed()
-        if self._chain.is_followed(channel_id):
-            try:
-                return await self._books.account(channel_id)
-            except UnknownChannelError:
-                pass
-        self._chain.follow(channel_id)  # first, so that no change falls between
-        figures = await self._chain.figures(channel_id)
-        if figures.balance == 0 and payment.kind is not Kind.DEPOSIT:
+        if self._chain.is_followed(channel_id) and payment.kind is not Kind.REFUND:
+            return await self._books.account(channel_id)
+        account = await self._chain.read(channel_id, payment.config)
+        if account.balance == 0 and payment.kind is not Kind.DEPOSIT:
             raise PaymentRefusedError(ERR_CHANNEL_NOT_FOUND, "the channel holds nothing: deposit first")
-        if figures.balance == 0:
-            return ChannelAccount(payment.config)  # becomes known when the deposit is there
-        return await self._books.seen(channel_id, payment.config, figures)
+        return account
 
     def _would_admit(
         self, channel_id: bytes, account: ChannelAccount, payment: ChannelPayment, ceiling: int
@@ -151,6 +151,53 @@ class ChannelDesk:
             )
         except AdmissionError as error:
             raise _refused(error, channel_id, account) from None
+
+    # Transactions -----------------------------------------------------------------------------------
+
+    async def _alone(self, channel_id: bytes, send: Callable[[], Coroutine[Any, Any, Answer]]) -> Answer:
+        """One deposit or refund of a channel at a time: the gas is the gateway's. What has begun goes on if the
+        customer hangs up. Raises PaymentRefusedError."""
+        if channel_id in self._moving:
+            raise PaymentRefusedError(
+                ERR_CHANNEL_BUSY,
+                "a deposit or refund of this channel is under way; try again after it. Nothing was charged",
+            )
+        sending = self._moving[channel_id] = asyncio.create_task(send())
+        sending.add_done_callback(lambda _: self._moving.pop(channel_id))
+        return await asyncio.shield(sending)
+
+    async def _refund(self, channel_id: bytes, payment: ChannelPayment) -> Receipt:
+        """What was signed for a refund can be carried out by whoever has seen it, until the chain's refund nonce has
+        moved. So the channel is shut before anything is signed, and the books open it again when they are told that
+        the nonce has moved: with the new balance, in one step. Only what was never sent is taken back here."""
+        try:
+            hold = await self._books.hold(channel_id, payment.max_claimable_amount)
+        except AdmissionError as error:
+            raise _refused(error, channel_id, await self._books.account(channel_id)) from None
+        try:
+            amount = self._refundable(payment.refund_amount, hold.account.left)
+            moved = await self._chain.refund(payment, self._terms.channel(0), hold.account, amount)
+        except NotSentError:
+            await self._books.lift(hold)
+            raise
+        account = await self._books.account(channel_id)
+        return Receipt(header(moved.response(channel_id, account, None)), 0)
+
+    def _refundable(self, asked: int | None, left: int) -> int:
+        amount, least = left if asked is None else asked, self._terms.config.min_deposit_usd6
+        if asked == 0:
+            raise NotSentError(ERR_REFUND_AMOUNT_INVALID, "a refund of nothing")
+        if amount == 0 or amount > left:
+            raise NotSentError(
+                ERR_REFUND_NO_BALANCE, f"{left} of the channel is neither charged nor given back"
+            )
+        if amount < min(left, least):
+            raise NotSentError(
+                ERR_REFUND_AMOUNT_INVALID,
+                f"a refund of {format_usd(amount)} is below {format_usd(least)}, which a transaction must move; ask "
+                f"for all that is left ({format_usd(left)}), however little, or withdraw it on the chain yourself",
+            )
+        return amount
 
     async def _deposit(self, payment: ChannelPayment, ceiling: int) -> Moved:
         least = self._terms.config.min_deposit_usd6

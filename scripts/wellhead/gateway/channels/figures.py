@@ -30,8 +30,10 @@ class ChannelLedger(Protocol):
     def claimable(self) -> list[Claimable]:
         """Every channel with something to claim."""
 
-    def seen(self, channel_id: bytes, config: ChannelConfig, figures: ChannelFigures) -> ChannelAccount:
-        """Take over the chain's figures."""
+    def seen(
+        self, channel_id: bytes, config: ChannelConfig, figures: ChannelFigures, before: ChannelFigures
+    ) -> ChannelAccount:
+        """Take over the chain's figures, read after the books had `before`."""
 
 
 def read_figures(settlement: BatchSettlement, channel_ids: Sequence[bytes]) -> dict[bytes, ChannelFigures]:
@@ -76,8 +78,8 @@ def catch_up(
     """Tell the ledger what the chain has otherwise than `known`, its accounts from before. Unless `claims_count`, new
     claims are not told: the chain may still take them back.
 
-    Somebody else may have told it something newer between our reading and our telling. So what was told is read again,
-    until it agrees.
+    `known` must be from before the reading: so nothing newer is overwritten, and what was told is read again until it
+    agrees.
     """
     known = dict(known)
     while known:
@@ -86,15 +88,9 @@ def catch_up(
             account = known[channel_id]
             if not claims_count:
                 now = now._replace(total_claimed=min(now.total_claimed, account.total_claimed))
-            if now != _figures(account):
-                told[channel_id] = ledger.seen(channel_id, account.config, now)
+            if now != account.figures:
+                told[channel_id] = ledger.seen(channel_id, account.config, now, account.figures)
         known = told
-
-
-def _figures(account: ChannelAccount) -> ChannelFigures:
-    return ChannelFigures(
-        account.balance, account.total_claimed, account.refund_nonce, account.withdraw_requested_at
-    )
 
 
 def look_again(ledger: ChannelLedger, settlement: BatchSettlement, channel_ids: Sequence[bytes]) -> None:

@@ -1,8 +1,9 @@
 """Where the figures of channels are kept: SQLite beside the gateway, or PostgreSQL under several of them.
 
-Every step reads the channel's row under a lock, applies the rule of `channel_book`, and writes the row, all in one
+Every step reads the channel's row under a lock, applies the rule of `book`, and writes the row, all in one
 transaction: no two calls are ever charged on the same ceiling, whichever worker they came to. A step is durable when
 it returns. What is reserved dies with a worker: an admission counts until it expires, unless its worker renews it.
+What is held for a refund outlives its worker, as the transaction does: the chain ends it, by moving the refund nonce.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from sqlalchemy import Connection, Row, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from wellhead.gateway.channels import ledger_tables as tables
-from wellhead.gateway.channels.book import ChannelAccount
+from wellhead.gateway.channels.book import NOTHING, ChannelAccount
 from wellhead.gateway.database import digits, make_tables, open_database, reading
 from wellhead.reference.channel import ChannelConfig, ChannelFigures
 
@@ -28,6 +29,14 @@ class Admission(NamedTuple):
     admission_id: str
     channel_id: bytes
     price: int
+
+
+class Hold(NamedTuple):
+    """A channel that is shut for a refund, and its books as they stay meanwhile."""
+
+    hold_id: str
+    channel_id: bytes
+    account: ChannelAccount
 
 
 class Change(NamedTuple):
@@ -88,13 +97,6 @@ class Ledger:
             self._reserve(connection, admitted, seconds)
         return admitted
 
-    def hold(self, channel_id: bytes, ceiling: int, seconds: float) -> Admission:
-        """Reserve all that is left, for a refund, for `seconds` unless renewed. Raises as `admit` does."""
-        with self._locked(channel_id) as (connection, account):
-            held = Admission(uuid4().hex, channel_id, account.hold(ceiling).reserved)
-            self._reserve(connection, held, seconds)
-        return held
-
     def renew(self, seconds: float) -> None:
         """Every call under way that this ledger admitted is reserved for `seconds` from now; what others left behind is
         dropped."""
@@ -126,17 +128,48 @@ class Ledger:
         with self._engine.begin() as connection:
             connection.execute(delete(tables.admissions))
 
+    # Refunds ----------------------------------------------------------------------------------------
+
+    def hold(self, channel_id: bytes, ceiling: int) -> Hold:
+        """Shut the channel for a refund that will be signed: until the refund nonce moves, and past this process's end.
+        Raises as `admit` does."""
+        with self._locked(channel_id) as (connection, account):
+            held = account.hold(ceiling)
+            return self._hold(connection, channel_id, held, again=account.is_refunding)
+
+    def keep_hold(self, channel_id: bytes, held: ChannelAccount, *, again: bool) -> Hold:
+        """Store that the channel is shut, as `held` has it. For one who is alone on the ledger."""
+        with self._engine.begin() as connection:
+            return self._hold(connection, channel_id, held, again=again)
+
+    def lift(self, hold: Hold) -> bool:
+        """The refund was neither sent nor shown to anybody: the channel is open again, unless the hold was asked for
+        again. Whether it is."""
+        mine = delete(tables.refunds).where(tables.refunds.c.hold_id == hold.hold_id)
+        with self._engine.begin() as connection:
+            return connection.execute(mine).rowcount == 1
+
     # The chain --------------------------------------------------------------------------------------
 
-    def seen(self, channel_id: bytes, config: ChannelConfig, figures: ChannelFigures) -> ChannelAccount:
-        """Take over the chain's figures of a channel, new or known; the channel with them."""
+    def seen(
+        self,
+        channel_id: bytes,
+        config: ChannelConfig,
+        figures: ChannelFigures,
+        before: ChannelFigures = NOTHING,
+    ) -> ChannelAccount:
+        """Take over the chain's figures of a channel, new or known, that were read after the books had `before`.
+
+        The channel as it stands then: with newer figures, if somebody else told some since.
+        """
         fresh = ChannelAccount(config)
         with suppress(IntegrityError), self._engine.begin() as connection:  # another worker may be first
             if connection.execute(_row(channel_id)).first() is None:
                 connection.execute(insert(tables.channels), _values(channel_id, fresh))
         with self._locked(channel_id) as (connection, account):
-            known = account.seen(figures)
-            self._write(connection, channel_id, account, known)
+            known = account.seen(figures, before)
+            if known is not account:
+                self._write(connection, channel_id, account, known)
         return known
 
     # Whole books ------------------------------------------------------------------------------------
@@ -166,7 +199,7 @@ class Ledger:
         waiting = select(tables.channels).where(tables.channels.c.unclaimed_since.is_not(None))
         with reading(self._engine) as connection:
             rows = connection.execute(waiting.order_by(tables.channels.c.unclaimed_since)).all()
-        return [Claimable(row.channel_id, _account(row, 0), row.unclaimed_since) for row in rows]
+        return [Claimable(row.channel_id, _account(row), row.unclaimed_since) for row in rows]
 
     # Inside -----------------------------------------------------------------------------------------
 
@@ -183,11 +216,22 @@ class Ledger:
         live = select(tables.admissions.c.price).where(
             tables.admissions.c.channel_id == channel_id, tables.admissions.c.expires_at > self._clock()
         )
-        return _account(row, sum(connection.execute(live).scalars()))
+        signed = select(tables.refunds.c.refund_nonce).where(tables.refunds.c.channel_id == channel_id)
+        reserved = sum(connection.execute(live).scalars())
+        return _account(row, reserved, connection.execute(signed).scalar_one_or_none())
 
     def _reserve(self, connection: Connection, admitted: Admission, seconds: float) -> None:
         row = {**admitted._asdict(), "worker": self._worker, "expires_at": self._clock() + seconds}
         connection.execute(insert(tables.admissions).values(row))
+
+    def _hold(self, connection: Connection, channel_id: bytes, held: ChannelAccount, *, again: bool) -> Hold:
+        hold = Hold(uuid4().hex, channel_id, held)
+        # Who asks again does not know what became of the first refund: that hold nobody may lift.
+        stored_id = uuid4().hex if again else hold.hold_id
+        row = {"channel_id": channel_id, "hold_id": stored_id, "refund_nonce": held.refunding}
+        connection.execute(delete(tables.refunds).where(tables.refunds.c.channel_id == channel_id))
+        connection.execute(insert(tables.refunds).values(row))
+        return hold
 
     def _end(self, connection: Connection, admitted: Admission) -> None:
         still_live = _ended(admitted).where(tables.admissions.c.expires_at > self._clock())
@@ -245,9 +289,10 @@ def _ended(admitted: Admission) -> Any:
     return delete(tables.admissions).where(tables.admissions.c.admission_id == admitted.admission_id)
 
 
-def _account(row: Row[Any], reserved: int) -> ChannelAccount:
+def _account(row: Row[Any], reserved: int = 0, refunding: int | None = None) -> ChannelAccount:
     return ChannelAccount(
         config=ChannelConfig(*(getattr(row, name) for name in ChannelConfig._fields)),
         reserved=reserved,
+        refunding=refunding,
         **{name: getattr(row, name) for name in tables.BOOKS},
     )

@@ -50,6 +50,15 @@ admissions = Table(
     Column("expires_at", Float, nullable=False),
 )
 
+# Channels that are shut for a refund: for as long as the chain's refund nonce is still this one.
+refunds = Table(
+    "refunds",
+    metadata,
+    Column("channel_id", LargeBinary(32), primary_key=True),
+    Column("hold_id", String(32), nullable=False),
+    Column("refund_nonce", Amount, nullable=False),
+)
+
 BOOKS = (
     *("charged", "signed_ceiling", "signature"),
     *("balance", "total_claimed", "refund_nonce", "withdraw_requested_at"),

@@ -2,7 +2,7 @@
 
 No other process writes here, so the rules are applied to what is in memory, at the speed of memory. What changed is
 written by one thread, everything that waits in one transaction, and whoever charged waits for that. A crash forgets
-reservations, which is what they are for, and charges that nobody was told of.
+reservations, which is what they are for, and charges that nobody was told of; what is held for a refund it keeps.
 """
 
 from __future__ import annotations
@@ -10,11 +10,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping
 from concurrent.futures import Future
+from dataclasses import replace
 from itertools import count
 from typing import NamedTuple
 
-from wellhead.gateway.channels.book import ChannelAccount
-from wellhead.gateway.channels.ledger import Admission, Change, Claimable, Ledger, UnknownChannelError
+from wellhead.gateway.channels.book import NOTHING, ChannelAccount
+from wellhead.gateway.channels.ledger import Admission, Change, Claimable, Hold, Ledger, UnknownChannelError
 from wellhead.reference.channel import ChannelConfig, ChannelFigures
 
 
@@ -72,12 +73,6 @@ class SoleLedger:
             account = self._account(channel_id).admit(ceiling, signature, price, concurrent=concurrent)
             return self._begin(channel_id, account, price)
 
-    def hold(self, channel_id: bytes, ceiling: int) -> Admission:
-        """Reserve all that is left, for a refund. Raises as `admit` does."""
-        with self._lock:
-            account = self._account(channel_id).hold(ceiling)
-            return self._begin(channel_id, account, account.reserved)
-
     def charge(self, admitted: Admission, cost: int) -> Charged:
         """The call was served and cost `cost`. Raises UnknownChannelError for one that has ended already."""
         with self._work:
@@ -93,16 +88,49 @@ class SoleLedger:
                 account = self._account(admitted.channel_id)
                 self._accounts[admitted.channel_id] = account.release(admitted.price)
 
+    # Refunds ----------------------------------------------------------------------------------------
+
+    def hold(self, channel_id: bytes, ceiling: int) -> Hold:
+        """Shut the channel for a refund, as `Ledger.hold` does; durable when this returns. Raises as `admit` does."""
+        with self._lock:
+            account = self._account(channel_id)
+            held = account.hold(ceiling)
+            self._accounts[channel_id] = held
+        try:
+            return self._ledger.keep_hold(channel_id, held, again=account.is_refunding)
+        except Exception:
+            self._set_refunding(channel_id, account.refunding)
+            raise
+
+    def lift(self, hold: Hold) -> bool:
+        """The refund was not sent, as `Ledger.lift` has it."""
+        lifted = self._ledger.lift(hold)
+        if lifted:
+            self._set_refunding(hold.channel_id, None)
+        return lifted
+
+    def _set_refunding(self, channel_id: bytes, refunding: int | None) -> None:
+        with self._lock:
+            self._accounts[channel_id] = replace(self._account(channel_id), refunding=refunding)
+
     # The chain --------------------------------------------------------------------------------------
 
-    def seen(self, channel_id: bytes, config: ChannelConfig, figures: ChannelFigures) -> ChannelAccount:
-        """Take over the chain's figures of a channel, new or known; durable when this returns."""
+    def seen(
+        self,
+        channel_id: bytes,
+        config: ChannelConfig,
+        figures: ChannelFigures,
+        before: ChannelFigures = NOTHING,
+    ) -> ChannelAccount:
+        """Take over the chain's figures, as `Ledger.seen` does; durable when this returns."""
         with self._work:
             try:
                 account = self._account(channel_id)
             except UnknownChannelError:
                 account = ChannelAccount(config)
-            known = account.seen(figures)
+            known = account.seen(figures, before)
+            if known is account:
+                return known
             written = self._keep(known, Waiting(channel_id, 0))
         written.result()
         return known
