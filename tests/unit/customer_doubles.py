@@ -35,7 +35,12 @@ def offer(**changes: Any) -> PaymentRequirements:
         **{"withdrawDelay": 86_400, "receiverAuthorizer": "0x" + "33" * 20, "name": "USDC", "version": "2"},
         **changes.pop("extra", {}),
     }
-    fields: dict[str, Any] = {"scheme": "batch-settlement", "network": NETWORK, "asset": ASSET, "amount": str(PRICE)}
+    fields: dict[str, Any] = {
+        "scheme": "batch-settlement",
+        "network": NETWORK,
+        "asset": ASSET,
+        "amount": str(PRICE),
+    }
     fields |= {"pay_to": "0x" + "22" * 20, "max_timeout_seconds": 300, **changes}
     return PaymentRequirements(**fields, extra=extra)
 
@@ -65,16 +70,17 @@ class Gateway:
 
     def __init__(self, *answers: Answer | httpx.Response) -> None:
         """One for each payment; the last for all that follow."""
-        self._answers, self.ceilings, self.asked = list(answers), list[int](), 0
+        self._answers, self.ceilings = list(answers), list[int]()
+        self.asked = self.deposits = 0
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
         header = request.headers.get("PAYMENT-SIGNATURE")
         if header is None:
             self.asked += 1
             return asking()
-        self.ceilings.append(
-            int(decode_payment_signature_header(header).payload["voucher"]["maxClaimableAmount"])
-        )
+        payload = decode_payment_signature_header(header).payload
+        self.ceilings.append(int(payload["voucher"]["maxClaimableAmount"]))
+        self.deposits += payload["type"] == "deposit"
         answer = self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
         return answer(request) if callable(answer) else answer
 

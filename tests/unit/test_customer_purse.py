@@ -5,7 +5,7 @@ is signed for as if that one had never been under way.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +86,26 @@ def test_a_connection_that_breaks_ends_the_payment(call: Any) -> None:
     purse = purse_of(Chain())
     with pytest.raises(PaidButUnanswered):
         call(purse, Gateway(hang_up))
+    assert next_payment(purse).ceiling_usd6 == PRICE
+
+
+class BreakingOff(httpx.SyncByteStream, httpx.AsyncByteStream):
+    def __iter__(self) -> Iterator[bytes]:
+        yield b"data: {}"
+        raise httpx.ReadError("the connection broke")
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for piece in self:
+            yield piece
+
+
+@both
+def test_a_failure_that_breaks_off_is_no_error_to_try_again_after(call: Any) -> None:
+    """Though it says that it comes in pieces: OpenAI's clients would read it within their loop."""
+    headers = {"content-type": "text/event-stream"}
+    purse = purse_of(Chain())
+    with pytest.raises(PaidButUnanswered):
+        call(purse, Gateway(lambda _: httpx.Response(500, headers=headers, stream=BreakingOff())))
     assert next_payment(purse).ceiling_usd6 == PRICE
 
 
@@ -230,6 +250,19 @@ def test_books_that_no_channel_can_hold_are_passed_over(said: str | None) -> Non
         gateway = Gateway(refusing)
         assert call_sync(purse_of(Chain(DEPOSIT)), gateway).status_code == 402
         assert gateway.ceilings == [PRICE]
+
+
+@both
+def test_a_channel_that_was_emptied_elsewhere_is_filled_anew(call: Any) -> None:
+    """A refusal is a reason to ask the chain again what the channel holds."""
+    chain = Chain(DEPOSIT)
+    purse = purse_of(chain)
+    purse.settled(next_payment(purse), {"chargedAmount": str(PRICE)})
+    chain.balance = 0
+    gateway = Gateway(greedy, answer())
+    assert call(purse, gateway).status_code == 200
+    assert gateway.ceilings == [2 * PRICE, 3 * PRICE]
+    assert gateway.deposits == 1
 
 
 def test_after_a_refusal_the_next_call_asks_anew() -> None:

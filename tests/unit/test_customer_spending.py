@@ -84,6 +84,7 @@ from pathlib import Path
 from wellhead.customer.spending import SpendingLimit
 from wellhead.errors import Refused
 limit, signed = SpendingLimit(Path(sys.argv[1]), {most}), 0
+print("ready", flush=True)
 sys.stdin.readline()
 for ceiling in range(1, {SIGNATURES_EACH} + 1):
     try:
@@ -103,6 +104,9 @@ print(signed)
         )
         for number in range(PROCESSES)
     ]
+    for process in started:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
     for process in started:
         assert process.stdin is not None
         process.stdin.write("go\n")

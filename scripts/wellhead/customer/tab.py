@@ -74,9 +74,8 @@ class Tab:
     def seen(self, balance: int, claimed: int) -> None:
         """The chain was asked."""
         self.balance, self.claimed, self.current = balance, max(self.claimed, claimed), True
-        if (
-            self.reserved == 0
-        ):  # or a call under way may be among what was claimed, and count again as it ends
+        # A call under way may be among what was claimed, and would count again as it ends.
+        if self.reserved == 0:
             self.charged = max(self.charged, self.claimed)
 
     def deposited(self, amount: int) -> None:
