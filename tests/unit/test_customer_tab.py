@@ -119,7 +119,8 @@ class World:
             self.send(call.price, call.price, call.attempt + 1)
 
     def claim(self) -> None:
-        self.gateway = self.gateway.seen(ChannelFigures(BALANCE, self.gateway.charged, 0, 0))
+        claimed = ChannelFigures(BALANCE, self.gateway.charged, 0, 0)
+        self.gateway = self.gateway.seen(claimed, before=self.gateway.figures)
 
     def look(self) -> None:
         self.looks.append(ChannelFigures(BALANCE, self.gateway.total_claimed, 0, 0))
