@@ -9,13 +9,24 @@ from typing import Any
 import httpx
 import openai
 import pytest
-from gateway_stage import CUSTOMER_USD6, PRICE_USD6, REQUEST, OpenStage, Stage, channel_client, pay, until
+from gateway_stage import (
+    CUSTOMER_USD6,
+    PRICE_USD6,
+    REQUEST,
+    OpenStage,
+    Stage,
+    channel_client,
+    pay,
+    purse,
+    until,
+)
 from standin_upstream import MODEL, VECTOR
 from x402.http.utils import decode_payment_required_header, decode_payment_response_header
 from x402.mechanisms.evm.batch_settlement.client.refund import RefundOptions
 
 from wellhead.chain.contracts.batch_settlement import BatchSettlement
 from wellhead.chain.transact import Sender
+from wellhead.customer.clients import paying_client
 from wellhead.deploy.canonical import SETTLEMENT
 from wellhead.gateway import facilitator
 from wellhead.gateway.channels.book import ChannelAccount
@@ -149,6 +160,37 @@ def test_a_refund_of_a_part_leaves_a_channel_that_pays(stage: Stage) -> None:
     assert receipt["transaction"] == ""
     assert receipt["channelState"]["balance"] == str(50 * PRICE_USD6)
     assert receipt["channelState"]["chargedCumulativeAmount"] == str(2 * PRICE_USD6)
+
+
+def test_a_refund_that_is_not_mined_in_time_shuts_the_channel_until_it_is(open_stage: OpenStage) -> None:
+    with open_stage(settle_timeout_seconds=1) as stage:
+
+        async def story() -> None:
+            http, scheme = channel_client(stage)
+            async with http:
+                receipt = await call(http, stage)
+                url = f"{stage.url}/v1/embeddings"
+                asked = RefundOptions(amount=str(50 * PRICE_USD6))
+                stage.rpc("evm_setAutomine", False)
+                with pytest.raises(Exception, match="settlement_pending"):
+                    await asyncio.to_thread(scheme.refund, url, asked)
+                own = paying_client(purse(stage))
+                async with own:
+                    refused = await own.post(url, json=REQUEST)
+                assert (refused.status_code, len(stage.upstream.requests)) == (402, 1)
+                assert "channel_busy" in refused.json()["error"]["code"]
+                stage.rpc("evm_setAutomine", True)
+                stage.rpc("evm_mine")
+                await asyncio.to_thread(until, lambda: figures(stage, receipt).refund_nonce == 1)
+            async with asyncio.timeout(20):
+                while (await stage.gateway.books.account(_channel(receipt))).is_refunding:
+                    await asyncio.sleep(0.05)
+            http, _ = channel_client(stage)
+            async with http:
+                again = await call(http, stage)
+            assert again["channelState"]["balance"] == str(50 * PRICE_USD6)
+
+        asyncio.run(story())
 
 
 def test_what_was_charged_is_claimed_by_itself(open_stage: OpenStage) -> None:
