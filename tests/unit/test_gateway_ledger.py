@@ -6,6 +6,7 @@ import random
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 
 import pytest
 from sqlalchemy import Column, Engine, Integer, MetaData, Table
@@ -158,6 +159,18 @@ def test_a_channel_held_for_a_refund_opens_when_the_chains_nonce_moves(
     with pytest.raises(AdmissionError, match="refund"):
         ledger.admit(CHANNEL, PRICE, SIGNATURE, PRICE, SECONDS)
     other.close()
+
+
+def test_a_chain_that_went_back_by_two_refunds_may_bring_both_again(ledger: Ledger) -> None:
+    figures = [ledger.account(CHANNEL).figures._replace(refund_nonce=nonce) for nonce in range(3)]
+    for before, after in pairwise(figures):
+        ledger.hold(CHANNEL, 0)
+        ledger.seen(CHANNEL, CONFIG, after, before)
+    assert not ledger.account(CHANNEL).is_refunding
+    assert ledger.seen(CHANNEL, CONFIG, figures[0], figures[2]).is_refunding
+    ledger.hold(CHANNEL, 0)
+    assert ledger.seen(CHANNEL, CONFIG, figures[1], figures[0]).is_refunding
+    assert not ledger.seen(CHANNEL, CONFIG, figures[2], figures[1]).is_refunding
 
 
 def test_only_a_hold_that_nobody_asked_for_again_is_lifted(ledger: Ledger) -> None:

@@ -24,6 +24,8 @@ from wellhead.reference.channel import ChannelConfig, ChannelFigures
 ERR_WITHDRAWAL_PENDING = "channel_withdrawal_pending"
 # What the chain, and so the books, have of a channel that nothing was ever paid into.
 NOTHING = ChannelFigures(0, 0, 0, 0)
+# Below every refund nonce.
+NEVER = -1
 
 
 class AdmissionError(Exception):
@@ -44,8 +46,8 @@ class ChannelAccount:
     reserved: int = 0
     signed_ceiling: int = 0
     signature: bytes = b""
-    # The refund nonce that the last refund was signed over.
-    refunding: int | None = None
+    # The highest refund nonce that a refund was signed over.
+    refunding: int = NEVER
     # The chain's.
     balance: int = 0
     total_claimed: int = 0
@@ -66,7 +68,7 @@ class ChannelAccount:
     def is_refunding(self) -> bool:
         """Whether a refund was signed that may still be carried out: by anyone who has seen it, however late, until the
         chain's refund nonce has moved."""
-        return self.refunding == self.refund_nonce
+        return self.refunding >= self.refund_nonce
 
     @property
     def figures(self) -> ChannelFigures:
@@ -127,7 +129,7 @@ class ChannelAccount:
                 ERR_CUMULATIVE_AMOUNT_MISMATCH,
                 f"the voucher's ceiling is {ceiling}; {self.charged} charged is what a refund is signed over",
             )
-        return replace(self, refunding=self.refund_nonce)
+        return replace(self, refunding=max(self.refunding, self.refund_nonce))
 
     def charge(self, price: int, cost: int) -> ChannelAccount:
         """A call admitted at `price` was served and cost `cost`, at most `price`."""

@@ -114,7 +114,7 @@ class ChannelChain:
         self, payment: ChannelPayment, requirements: dict[str, Any], account: ChannelAccount, amount: int
     ) -> Moved:
         """Claim what was charged and give back `amount`, in one transaction. `account` is of a channel that is held:
-        its books stay as they are.
+        nothing is charged to it meanwhile.
 
         Raises NotSentError, or PaymentRefusedError when the refund may still be carried out.
         """

@@ -18,7 +18,7 @@ from sqlalchemy import Connection, Row, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from wellhead.gateway.channels import ledger_tables as tables
-from wellhead.gateway.channels.book import NOTHING, ChannelAccount
+from wellhead.gateway.channels.book import NEVER, NOTHING, ChannelAccount
 from wellhead.gateway.database import digits, make_tables, open_database, reading
 from wellhead.reference.channel import ChannelConfig, ChannelFigures
 
@@ -218,7 +218,7 @@ class Ledger:
         )
         signed = select(tables.refunds.c.refund_nonce).where(tables.refunds.c.channel_id == channel_id)
         reserved = sum(connection.execute(live).scalars())
-        return _account(row, reserved, connection.execute(signed).scalar_one_or_none())
+        return _account(row, reserved, max(connection.execute(signed).scalars(), default=NEVER))
 
     def _reserve(self, connection: Connection, admitted: Admission, seconds: float) -> None:
         row = {**admitted._asdict(), "worker": self._worker, "expires_at": self._clock() + seconds}
@@ -289,7 +289,7 @@ def _ended(admitted: Admission) -> Any:
     return delete(tables.admissions).where(tables.admissions.c.admission_id == admitted.admission_id)
 
 
-def _account(row: Row[Any], reserved: int = 0, refunding: int | None = None) -> ChannelAccount:
+def _account(row: Row[Any], reserved: int = 0, refunding: int = NEVER) -> ChannelAccount:
     return ChannelAccount(
         config=ChannelConfig(*(getattr(row, name) for name in ChannelConfig._fields)),
         reserved=reserved,

@@ -50,7 +50,7 @@ admissions = Table(
     Column("expires_at", Float, nullable=False),
 )
 
-# Channels that are shut for a refund: for as long as the chain's refund nonce is still this one.
+# Channels that are shut for a refund: for as long as the chain's refund nonce is not above this one.
 refunds = Table(
     "refunds",
     metadata,

@@ -14,7 +14,7 @@ from dataclasses import replace
 from itertools import count
 from typing import NamedTuple
 
-from wellhead.gateway.channels.book import NOTHING, ChannelAccount
+from wellhead.gateway.channels.book import NEVER, NOTHING, ChannelAccount
 from wellhead.gateway.channels.ledger import Admission, Change, Claimable, Hold, Ledger, UnknownChannelError
 from wellhead.reference.channel import ChannelConfig, ChannelFigures
 
@@ -106,10 +106,10 @@ class SoleLedger:
         """The refund was not sent, as `Ledger.lift` has it."""
         lifted = self._ledger.lift(hold)
         if lifted:
-            self._set_refunding(hold.channel_id, None)
+            self._set_refunding(hold.channel_id, NEVER)
         return lifted
 
-    def _set_refunding(self, channel_id: bytes, refunding: int | None) -> None:
+    def _set_refunding(self, channel_id: bytes, refunding: int) -> None:
         with self._lock:
             self._accounts[channel_id] = replace(self._account(channel_id), refunding=refunding)
 
