@@ -3,6 +3,7 @@
 WellheadError            the message names the value that was wrong and what would be right
   Misused                bad input from the caller: nothing was sent (exit code 2)
   Refused                the chain, a peer or a check said no (exit code 1)
+  PaidButUnanswered      money may have gone and no answer came (wellhead.customer.once)
 """
 
 from __future__ import annotations

@@ -166,9 +166,8 @@ class ChannelWatch:
         stand = marks
         while stand and not self._stands(stand[-1]):
             stand = stand[:-1]
-        if (
-            not stand
-        ):  # the first look, which begins with every channel anyway, or all that was read is undone
+        if not stand:
+            # The first look, which begins with every channel anyway, or all that was read is undone.
             return (Mark(number, block_hash, frozenset()),), None
         # What was undone, or done again in other blocks, has changed as well.
         changed = frozenset[bytes]().union(*(mark.changed for mark in marks[len(stand) :]))
