@@ -75,6 +75,14 @@ def test_a_field_of_unknown_cost_is_refused_by_name(path: str, name: str) -> Non
     assert (refused.value.code, refused.value.param) == ("unknown_parameter", name)
 
 
+@pytest.mark.parametrize("path", [CHAT_PATH, COMPLETIONS_PATH])
+def test_how_the_next_token_is_chosen_is_the_customers_affair(path: str) -> None:
+    wanted = {"top_k": 40, "min_p": 0.05, "typical_p": 0.9, "repetition_penalty": 1.1, "repeat_penalty": 1.1}
+    call = read(path, max_tokens=7, **wanted)
+    assert wanted.items() <= sent(call).items()
+    assert call.most.output == 7
+
+
 @PATHS
 @pytest.mark.parametrize("name", ["Model", "MODEL", "User"])
 def test_a_name_in_other_letters_is_refused(path: str, name: str) -> None:

@@ -23,7 +23,10 @@ from wellhead.gateway.prices import ModelPrice, PriceList, Tokens
 _CONTENT = {EMBEDDINGS_PATH: "input", CHAT_PATH: "messages", COMPLETIONS_PATH: "prompt"}
 # An upstream that knows one of them ignores the other: it is told the same limit by each.
 _LIMITS = {CHAT_PATH: ("max_completion_tokens", "max_tokens"), COMPLETIONS_PATH: ("max_tokens",)}
+# Not OpenAI's: how vLLM and llama.cpp choose the next token. None of them has to do with how many there are.
+_SAMPLING = ("top_k", "min_p", "typical_p", "repetition_penalty", "repeat_penalty")
 _GENERATING = {
+    *_SAMPLING,
     *("model", "stream", "stream_options", "n", "max_tokens", "stop", "seed", "user"),
     *("temperature", "top_p", "frequency_penalty", "presence_penalty", "logit_bias", "logprobs"),
 }
