@@ -10,11 +10,13 @@ import httpx
 import pytest
 from gateway_stage import PRICE_USD6, REQUEST, OpenStage, Stage, channel_client, purse, until
 from loopback import serving
+from sqlalchemy.exc import OperationalError
 from x402.http.utils import decode_payment_response_header
 
 from wellhead.chain import keys
 from wellhead.customer.clients import paying_client
 from wellhead.gateway.assembly import Gateway, open_settler
+from wellhead.gateway.channels import books
 from wellhead.gateway.channels.book import AdmissionError, ChannelAccount
 from wellhead.gateway.channels.books import SharedBooks
 from wellhead.gateway.channels.ledger import Ledger
@@ -142,6 +144,35 @@ def test_a_gateway_that_dies_leaves_the_settling_to_the_other(pair: Pair) -> Non
     until(lambda: heir._settler.status().settles)
 
 
+def test_a_call_is_reserved_as_long_as_it_lasts_and_no_longer(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also one whose end the database did not take: nobody renews that."""
+    monkeypatch.setattr(books, "RENEW_SECONDS", 0.05)
+    monkeypatch.setattr(books, "RESERVED_SECONDS", 0.5)
+    ledger = Ledger(postgres_url)
+    ledger.seen(CHANNEL, CONFIG, ChannelFigures(10**9, 0, 0, 0))
+    shared = SharedBooks(Ledger(postgres_url))
+
+    def refuse(_: object) -> None:
+        raise OperationalError("the database is away", None, Exception())
+
+    async def story() -> None:
+        streaming = await shared.admit(CHANNEL, 2 * PRICE, bytes(65), PRICE, concurrent=True)
+        lost = await shared.admit(CHANNEL, 2 * PRICE, bytes(65), PRICE, concurrent=True)
+        with monkeypatch.context() as away:
+            away.setattr(shared._ledger, "release", refuse)
+            with pytest.raises(OperationalError):
+                await shared.release(lost)
+        await asyncio.to_thread(until, lambda: ledger.account(CHANNEL).reserved == PRICE)
+        await asyncio.sleep(1)  # twice as long as it would last by itself
+        assert (await shared.charge(streaming, PRICE)).charged == PRICE
+        await shared.close()
+
+    asyncio.run(story())
+    ledger.close()
+
+
 def test_many_steps_at_once_on_one_channel_wait_their_turn(postgres_url: str) -> None:
     """More than there are threads and connections, of two workers; none is lost, none gives up."""
     workers = [SharedBooks(Ledger(postgres_url)) for _ in range(2)]
@@ -149,19 +180,19 @@ def test_many_steps_at_once_on_one_channel_wait_their_turn(postgres_url: str) ->
     ledger.seen(CHANNEL, CONFIG, ChannelFigures(10**9, 0, 0, 0))
 
     async def call(number: int) -> None:
-        books = workers[number % 2]
-        admitted = await books.admit(CHANNEL, 200 * PRICE, bytes(65), PRICE, concurrent=True)
+        worker = workers[number % 2]
+        admitted = await worker.admit(CHANNEL, 200 * PRICE, bytes(65), PRICE, concurrent=True)
         if number % 5:
-            await books.charge(admitted, PRICE)
+            await worker.charge(admitted, PRICE)
         else:
-            await books.release(admitted)
+            await worker.release(admitted)
 
     async def story() -> None:
         await asyncio.gather(*(call(number) for number in range(200)))
         with pytest.raises(AdmissionError):
             await workers[0].admit(CHANNEL, 0, bytes(65), 41 * PRICE, concurrent=True)
-        for books in workers:
-            await books.close()
+        for worker in workers:
+            await worker.close()
 
     asyncio.run(story())
     account = ledger.account(CHANNEL)

@@ -109,18 +109,18 @@ def test_what_a_dead_worker_reserved_expires(ledger: Ledger, clock: Clock) -> No
     assert ledger.account(CHANNEL).charged == PRICE
 
 
-def test_a_living_worker_keeps_what_it_reserved_and_nobody_elses(
+def test_calls_under_way_are_kept_by_name_and_nobody_elses(
     ledger: Ledger, ledger_url: str, clock: Clock
 ) -> None:
     other = Ledger(ledger_url, clock)
     streaming = ledger.admit(CHANNEL, PRICE, SIGNATURE, PRICE, SECONDS)
-    other.admit(CHANNEL, 2 * PRICE, SIGNATURE, PRICE, SECONDS, concurrent=True)
+    stalled = other.admit(CHANNEL, 2 * PRICE, SIGNATURE, PRICE, SECONDS, concurrent=True)
     for _ in range(3):
         clock.now += SECONDS - 1
-        ledger.renew(SECONDS)
+        ledger.renew({streaming.admission_id}, SECONDS)
     assert ledger.account(CHANNEL).reserved == PRICE
     assert ledger.charge(streaming, PRICE).charged == PRICE
-    other.renew(SECONDS)  # came back too late: what it had is gone
+    other.renew({stalled.admission_id}, SECONDS)  # came back too late: what it had is gone
     assert ledger.account(CHANNEL).reserved == 0
     other.close()
 
@@ -145,7 +145,7 @@ def test_a_channel_held_for_a_refund_opens_when_the_chains_nonce_moves(
     """Neither time nor another worker ends it before; and if the chain goes back, the refund may come once more."""
     ledger.hold(CHANNEL, 0)
     clock.now += 10**6
-    ledger.renew(SECONDS)
+    ledger.renew((), SECONDS)
     ledger.drop_admissions()
     other = Ledger(ledger_url, clock)
     for worker in (ledger, other):

@@ -10,8 +10,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import ParamSpec, Protocol, TypeVar
 
-from sqlalchemy.exc import SQLAlchemyError
-
 from wellhead.gateway.channels.book import ChannelAccount
 from wellhead.gateway.channels.ledger import Admission, Claimable, Hold, Ledger
 from wellhead.gateway.channels.sole_ledger import SoleLedger
@@ -113,6 +111,8 @@ class SharedBooks:
         self._ledger = ledger
         # As many as there are connections: nobody waits for one, nor for threads that wait for the chain.
         self._threads = ThreadPoolExecutor(CONNECTIONS, thread_name_prefix="ledger")
+        # Calls under way. What is in none of these hands, as after a cancelled step, is left to expire.
+        self._admitted: set[str] = set()
         self._closed = threading.Event()
         self._renewing = threading.Thread(target=self._renew_on, name="reservations", daemon=True)
         self._renewing.start()
@@ -123,11 +123,13 @@ class SharedBooks:
     async def admit(
         self, channel_id: bytes, ceiling: int, signature: bytes, price: int, *, concurrent: bool
     ) -> Admission:
-        return await self._in_thread(
+        admitted = await self._in_thread(
             self._ledger.admit,
             *(channel_id, ceiling, signature, price, RESERVED_SECONDS),
             concurrent=concurrent,
         )
+        self._admitted.add(admitted.admission_id)
+        return admitted
 
     async def hold(self, channel_id: bytes, ceiling: int) -> Hold:
         return await self._in_thread(self._ledger.hold, channel_id, ceiling)
@@ -136,9 +138,11 @@ class SharedBooks:
         await self._in_thread(self._ledger.lift, hold)
 
     async def charge(self, admitted: Admission, cost: int) -> ChannelAccount:
+        self._admitted.discard(admitted.admission_id)
         return await self._in_thread(self._ledger.charge, admitted, cost)
 
     async def release(self, admitted: Admission) -> None:
+        self._admitted.discard(admitted.admission_id)
         await self._in_thread(self._ledger.release, admitted)
 
     async def seen(
@@ -158,8 +162,8 @@ class SharedBooks:
     def _renew_on(self) -> None:
         while not self._closed.wait(RENEW_SECONDS):
             try:
-                self._ledger.renew(RESERVED_SECONDS)
-            except SQLAlchemyError as error:
+                self._ledger.renew(self._admitted.copy(), RESERVED_SECONDS)
+            except Exception as error:  # whatever ails the database: the next time may be in time
                 _log.warning("reservations are not renewed: %s", type(error).__name__)
 
     async def _in_thread(self, step: Callable[P, Answer], *arguments: P.args, **options: P.kwargs) -> Answer:

@@ -2,14 +2,14 @@
 
 Every step reads the channel's row under a lock, applies the rule of `book`, and writes the row, all in one
 transaction: no two calls are ever charged on the same ceiling, whichever worker they came to. A step is durable when
-it returns. What is reserved dies with a worker: an admission counts until it expires, unless its worker renews it.
+it returns. What is reserved dies with a worker: an admission counts until it expires, unless that renews it.
 What is held for a refund outlives its worker, as the transaction does: the chain ends it, by moving the refund nonce.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from typing import Any, NamedTuple
 from uuid import uuid4
@@ -67,7 +67,6 @@ class Ledger:
         self._engine = open_database(url)
         self._clock = clock
         make_tables(self._engine, tables.metadata)
-        self._worker = uuid4().hex
 
     def close(self) -> None:
         """Drop the connections."""
@@ -97,14 +96,13 @@ class Ledger:
             self._reserve(connection, admitted, seconds)
         return admitted
 
-    def renew(self, seconds: float) -> None:
-        """Every call under way that this ledger admitted is reserved for `seconds` from now; what others left behind is
-        dropped."""
-        now = self._clock()
-        worker, expires_at = tables.admissions.c.worker, tables.admissions.c.expires_at
-        mine = update(tables.admissions).where(worker == self._worker, expires_at > now)
+    def renew(self, admission_ids: Collection[str], seconds: float) -> None:
+        """These calls are under way still, and reserved for `seconds` from now, unless they have expired; what anybody
+        left behind is dropped."""
+        now, expires_at = self._clock(), tables.admissions.c.expires_at
+        under_way = tables.admissions.c.admission_id.in_(admission_ids) & (expires_at > now)
         with self._engine.begin() as connection:
-            connection.execute(mine.values(expires_at=now + seconds))
+            connection.execute(update(tables.admissions).where(under_way).values(expires_at=now + seconds))
             connection.execute(delete(tables.admissions).where(expires_at <= now))
 
     def charge(self, admitted: Admission, cost: int) -> ChannelAccount:
@@ -221,7 +219,7 @@ class Ledger:
         return _account(row, reserved, max(connection.execute(signed).scalars(), default=NEVER))
 
     def _reserve(self, connection: Connection, admitted: Admission, seconds: float) -> None:
-        row = {**admitted._asdict(), "worker": self._worker, "expires_at": self._clock() + seconds}
+        row = {**admitted._asdict(), "expires_at": self._clock() + seconds}
         connection.execute(insert(tables.admissions).values(row))
 
     def _hold(self, connection: Connection, channel_id: bytes, held: ChannelAccount, *, again: bool) -> Hold:

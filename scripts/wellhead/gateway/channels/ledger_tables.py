@@ -44,8 +44,6 @@ admissions = Table(
     metadata,
     Column("admission_id", String(32), primary_key=True),
     Column("channel_id", LargeBinary(32), nullable=False, index=True),
-    # The gateway that serves the call; it alone keeps it from expiring.
-    Column("worker", String(32), nullable=False, index=True),
     Column("price", Amount, nullable=False),
     Column("expires_at", Float, nullable=False),
 )
