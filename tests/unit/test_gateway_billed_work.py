@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Connection, event
 from sqlalchemy.exc import SQLAlchemyError
 
 from wellhead.gateway.chain_clock import ChainClock
@@ -85,6 +86,22 @@ def test_what_cannot_be_written_is_kept(
         broken.setattr(billed_work, "update", refuse)
         with pytest.raises(SQLAlchemyError):
             work.flush()
+    work.add(5, 1)
+    work.flush()
+    assert work.receipts(1) == [Receipt(5, 1, 0, 11)]
+
+
+def test_a_commit_that_perhaps_went_through_is_not_counted_again(tmp_path: Path, periods: Periods) -> None:
+    work = BilledWork(f"sqlite:///{tmp_path / 'l.db'}", 1, POOL, periods)
+    work.add(5, 10)
+
+    @event.listens_for(work._engine, "commit", once=True)
+    def lose_the_answer(connection: Connection) -> None:
+        connection.exec_driver_sql("COMMIT")
+        raise SQLAlchemyError("the connection was lost")
+
+    with pytest.raises(SQLAlchemyError):
+        work.flush()
     work.add(5, 1)
     work.flush()
     assert work.receipts(1) == [Receipt(5, 1, 0, 11)]

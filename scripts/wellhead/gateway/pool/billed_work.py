@@ -1,8 +1,8 @@
 """The work that members did and customers were charged for, by member and period of the pool.
 
 It decides how the members share what the pool earned, not what anybody pays. So it is counted in memory, after the
-charge, and written every second: a gateway that is killed forgets at most the last second of it, and a member is never
-counted what nobody paid for.
+charge, and written every second: a gateway that is killed forgets at most the last second of it. Down, as well when
+nobody knows whether a commit went through: a member is never counted what nobody paid for.
 """
 
 from __future__ import annotations
@@ -64,21 +64,23 @@ class BilledWork:
                 _log.warning("billed work is not written, and kept for later: %s", type(error).__name__)
 
     def flush(self) -> None:
-        """Write what was counted; durable when this returns. What cannot be written is kept, and the error raised."""
+        """Write what was counted; durable when this returns. What was not written is kept, and the error raised."""
         with self._flushing:
             with self._lock:
                 counted, self._counted = self._counted, Counter()
             if not counted:
                 return
+            committing = False
             try:
                 with self._engine.begin() as connection:
-                    for (member, period), units in sorted(
-                        counted.items()
-                    ):  # in one order: nobody locks crosswise
+                    # In one order, so that nobody locks crosswise.
+                    for (member, period), units in sorted(counted.items()):
                         self._write(connection, member, period, units)
+                    committing = True
             except BaseException:
-                with self._lock:
-                    self._counted.update(counted)
+                if not committing:
+                    with self._lock:
+                        self._counted.update(counted)
                 raise
 
     def receipts(self, period: int) -> list[Receipt]:
@@ -109,9 +111,8 @@ class BilledWork:
     def _write(self, connection: Connection, member: int, period: int, units: int) -> None:
         row = self._of_pool & (_billed.c.member == member) & (_billed.c.period == period)
         added = connection.execute(update(_billed).where(row).values(units=_billed.c.units + units))
-        if (
-            added.rowcount == 0
-        ):  # another gateway may insert it first: then this fails, and the next flush adds
+        if added.rowcount == 0:
+            # Another gateway may insert it first: then this fails, and the next flush adds.
             connection.execute(
                 insert(_billed).values(**self._pool, member=member, period=period, units=units)
             )
