@@ -221,7 +221,7 @@ def keep(
 def _draw_look(console: Console, look: Any) -> None:
     console.print(f"period {look.period}: {len(look.steps)} steps")
     for step in look.steps:
-        amount = f"{step.amount:,} tokens" if step.what == "recorded" else format_usd(step.amount)
+        amount = f"{step.work_units:,} tokens" if step.work_units else format_usd(step.amount_usd6)
         about = "" if step.node is None else f" node {step.node}"
         of = "" if step.period is None else f" of period {step.period}"
         console.print(render.plain(f"  {step.what}{about}{of}: {amount}"))

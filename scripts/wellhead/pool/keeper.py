@@ -20,11 +20,12 @@ from wellhead.pool.receipts import SignedReceipt, fetch_receipts
 
 
 class Due(NamedTuple):
-    """Something to be done. `amount` is in units of work where that is recorded, in usd6 elsewhere."""
+    """Something to be done: money that moves, or work that is recorded."""
 
     what: str
     call: Call
-    amount: int
+    amount_usd6: int = 0
+    work_units: int = 0
     node: int | None = None
     period: int | None = None
 
@@ -35,7 +36,8 @@ class Step(NamedTuple):
     what: str
     node: int | None
     period: int | None
-    amount: int
+    amount_usd6: int
+    work_units: int
     transaction: str
 
 
@@ -105,7 +107,7 @@ class Keeper:
         if work > recorded:
             signature = bytes.fromhex(one.signature[2:])
             call = self._pool.record(one.receipt, signature, evidence.base, evidence.end)
-            yield Due("recorded", call, work, one.node, one.period)
+            yield Due("recorded", call, work_units=work, node=one.node, period=one.period)
 
     def _to_distribute(self, now: int, _look: Look) -> Iterator[Due]:
         period = self._pool.flow().open_period
@@ -117,7 +119,7 @@ class Keeper:
         for node in self._pool.joined_nodes():
             claimable_usd6 = self._pool.claimable_usd6(node)
             if claimable_usd6 >= self._min_usd6:
-                yield Due("paid", self._pool.claim(node), claimable_usd6, node)
+                yield Due("paid", self._pool.claim(node), claimable_usd6, node=node)
 
     def _do(self, due: Due, look: Look) -> None:
         try:
@@ -126,4 +128,6 @@ class Keeper:
             about = "the pool" if due.node is None else f"node {due.node}"
             look.problems.append(f"{about} is not {due.what}: {error}")
             return
-        look.steps.append(Step(due.what, due.node, due.period, due.amount, mined.transaction))
+        look.steps.append(
+            Step(due.what, due.node, due.period, due.amount_usd6, due.work_units, mined.transaction)
+        )
