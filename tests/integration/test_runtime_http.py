@@ -14,10 +14,10 @@ from typing import NamedTuple
 import httpx
 import openai
 import pytest
+from node_process import serving_node
 from prometheus_client.parser import text_string_to_metric_families
 
 from wellhead.chain.local import free_port
-from wellhead.processes import ManagedProcess
 from wellhead.runtime import metrics as names
 from wellhead.runtime.embedder import MODEL_NAME
 from wellhead.runtime.wire import MAX_BODY_BYTES, MAX_INPUTS
@@ -38,30 +38,14 @@ class Node(NamedTuple):
         }
 
 
-def wait_until_up(url: str, process: ManagedProcess) -> None:
-    deadline = time.monotonic() + START_TIMEOUT_SECONDS
-    while time.monotonic() < deadline:
-        assert process.running, process.log_tail()
-        try:
-            if httpx.get(f"{url}/healthz", timeout=1).status_code == 200:
-                return
-        except httpx.TransportError:
-            time.sleep(0.02)
-    pytest.fail(f"no answer within {START_TIMEOUT_SECONDS} s: {process.log_tail()}")
-
-
 @pytest.fixture(scope="module")
 def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
-    port = free_port()
-    command = [sys.executable, "-m", "wellhead.runtime", "--port", str(port)]
-    process = ManagedProcess(command, tmp_path_factory.mktemp("runtime") / "runtime.log")
-    url = f"http://127.0.0.1:{port}"
-    try:
-        wait_until_up(url, process)
-        with openai.OpenAI(base_url=f"{url}/v1", api_key="unused", max_retries=0) as client:
-            yield Node(url, client)
-    finally:
-        process.stop()
+    log = tmp_path_factory.mktemp("runtime") / "runtime.log"
+    with (
+        serving_node(log) as url,
+        openai.OpenAI(base_url=f"{url}/v1", api_key="unused", max_retries=0) as client,
+    ):
+        yield Node(url, client)
 
 
 def test_a_stock_client_gets_unit_vectors(node: Node) -> None:
