@@ -62,13 +62,14 @@ class BatchBuilder:
         self._most_together: dict[bytes, int] = {}
 
     def set_aside(self) -> set[bytes]:
-        """Channels whose claim the chain refused lately: nothing to try again soon."""
+        """Channels whose claim the chain refused lately: nothing to try again soon. Any thread may ask."""
         now = self._clock()
-        self._refused = {channel: until for channel, until in self._refused.items() if until > now}
-        return set(self._refused)
+        return {channel for channel, until in tuple(self._refused.items()) if until > now}
 
     def build(self, rows: Sequence[ClaimRow]) -> BuiltBatch | None:
         """Those of `rows` that can be claimed together now; None if none can. Reads the chain, sends nothing."""
+        refused = self.set_aside()
+        self._refused = {channel: until for channel, until in self._refused.items() if channel in refused}
         most_gas = int(self._w3.eth.get_block("latest")["gasLimit"]) // 2
         passing = self._passing(self._trusted(rows))
         while passing:
