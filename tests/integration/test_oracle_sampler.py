@@ -74,7 +74,7 @@ def watch_nodes(canary_url: str, *node_urls: str) -> dict[int, Observation]:
     try:
         begun = int(time.time() * 1000) // INTERVAL_MS
         assert reporter.wait_for(begun + SLOTS, PATIENCE_SECONDS)
-        (revealed,) = watch.finish().revealed
+        (revealed,) = watch.finish().unsealed
     finally:
         watch.stop()
     return dict(revealed.observations)
@@ -134,7 +134,7 @@ def test_a_window_begins_where_the_last_one_ended() -> None:
             watch.stop()
     assert second.window.first_slot == first.window.first_slot + first.window.slots
     assert third.window.first_slot == second.window.first_slot + second.window.slots
-    gained = [seen.revealed[0].observations[1].gained for seen in (first, second, third)]
+    gained = [seen.unsealed[0].observations[1].gained for seen in (first, second, third)]
     assert [gain.tokens for gain in gained] == [0, 100, 11]
     assert gained[1].busy_micros == 500_000
 

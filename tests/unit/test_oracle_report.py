@@ -19,6 +19,8 @@ from wellhead.reference.merkle import verify
 from wellhead.reference.quorum import SIGNATURE_BYTES, signer_of
 
 START = 1_700_000_000
+ROUND = 4
+EVIDENCE = b"\xee" * 32
 STATES = "UUUUDDUUUU"
 WINDOW = Window(100, len(STATES), 1000)
 HONEST = Counters(tokens=500_000, busy_micros=6_000_000, energy_microjoules=0)
@@ -36,11 +38,15 @@ CONFIG = OracleConfig(
 def reveal(account: LocalAccount, states: str = STATES, gained: Counters = HONEST) -> Revealed:
     window = dataclasses.replace(WINDOW, slots=len(states))
     seen = Observation(account.address, 7, window, states, gained)
-    return seal(account, {7: seen}, account.key)
+    return seal(account, CONFIG.config_digest, ROUND, {7: seen}, EVIDENCE, account.key)
 
 
 def basis(*revealed: Revealed) -> Basis:
-    return Basis(CONFIG, 4, START + 60, WINDOW, revealed, {7: first_record(START, 1)}, TimeScale(1000))
+    return Basis(CONFIG, ROUND, START + 60, WINDOW, revealed, {7: first_record(START, 1)}, TimeScale(1000))
+
+
+def fault(revealed: Revealed) -> str:
+    return fault_of_reveal(revealed, CONFIG.config_digest, ROUND, WINDOW, CONFIG.reporters)
 
 
 def honest(count: int) -> list[Revealed]:
@@ -150,19 +156,29 @@ def test_a_draft_that_does_not_follow_is_not_signed() -> None:
 def test_a_commitment_cannot_be_changed_after_the_others_are_seen() -> None:
     first = reveal(ACCOUNTS[0])
     changed = dataclasses.replace(first, observations=reveal(ACCOUNTS[0], "U" * 10).observations)
-    assert fault_of_reveal(changed, WINDOW, CONFIG.reporters) == "reveals something else than it committed to"
-    assert commitment_hash(first.observations, b"\x00" * 32) != first.commitment.hash
+    assert fault(changed) == "reveals something else than it committed to"
+    other_evidence = dataclasses.replace(first, evidence_hash=b"\xef" * 32)
+    assert fault(other_evidence) == "reveals something else than it committed to"
+    assert commitment_hash(first.observations, EVIDENCE, b"\x00" * 32) != first.commitment.hash
+
+
+def test_a_commitment_is_worth_nothing_in_another_round_or_configuration() -> None:
+    good = reveal(ACCOUNTS[0])
+    assert fault(good) == ""
+    reporters = CONFIG.reporters
+    assert "did not sign" in fault_of_reveal(good, CONFIG.config_digest, ROUND + 1, WINDOW, reporters)
+    assert "did not sign" in fault_of_reveal(good, b"\x12" * 32, ROUND, WINDOW, reporters)
 
 
 def test_a_foreign_or_unsigned_commitment_does_not_count() -> None:
     stranger = reveal(STRANGER)
-    assert fault_of_reveal(stranger, WINDOW, CONFIG.reporters) == "is no reporter of this oracle"
+    assert fault(stranger) == "is no reporter of this oracle"
     good = honest(1)[0]
     for signature in (b"\x01" * 64, b"", reveal(STRANGER).commitment.signature):
         foreign = dataclasses.replace(
             good, commitment=dataclasses.replace(good.commitment, signature=signature)
         )
-        assert "commitment signed by" in fault_of_reveal(foreign, WINDOW, CONFIG.reporters)
+        assert "did not sign" in fault(foreign)
 
 
 def test_a_fault_silences_its_author_alone() -> None:

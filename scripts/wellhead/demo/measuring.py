@@ -107,7 +107,7 @@ class Measuring:
             round=round_,
             window_end=oracle.window_end_of(round_),
             window=seen.window,
-            revealed=seen.revealed,
+            revealed=seen.revealed(self._config.config_digest, round_),
             previous={node: self._previous},
             scale=self._scale,
             carried_microjoules=self._carried,

@@ -112,7 +112,9 @@ def _sift(basis: Basis) -> tuple[list[Revealed], dict[str, str]]:
     good: dict[str, dict[bytes, Revealed]] = {}
     dropped: dict[str, str] = {}
     for revealed in basis.revealed:
-        fault = fault_of_reveal(revealed, basis.window, basis.config.reporters)
+        fault = fault_of_reveal(
+            revealed, basis.config.config_digest, basis.round, basis.window, basis.config.reporters
+        )
         if fault:
             dropped[revealed.reporter] = fault
         else:

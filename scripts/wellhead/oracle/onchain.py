@@ -57,13 +57,13 @@ def basis_of(
     """The basis of the report that is due now. `gpu_counts` by node, as registered. Raises as `due_round`."""
     round_number = due_round(oracle)
     last = last_records(oracle)
-    start = oracle.window_end_of(0)
+    start, config = oracle.window_end_of(0), read_config(oracle)
     return Basis(
-        config=read_config(oracle),
+        config=config,
         round=round_number,
         window_end=oracle.window_end_of(round_number),
         window=seen.window,
-        revealed=seen.revealed,
+        revealed=seen.revealed(config.config_digest, round_number),
         previous={node: last.get(node, first_record(start, gpus)) for node, gpus in gpu_counts.items()},
         scale=scale,
         carried_microjoules=carried_microjoules or {},

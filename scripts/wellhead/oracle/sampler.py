@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
 import threading
 import time
 from collections.abc import Sequence
@@ -11,6 +10,7 @@ from dataclasses import dataclass
 
 import httpx
 from eth_account.signers.local import LocalAccount
+from eth_hash.auto import keccak
 
 from wellhead.errors import Misused
 from wellhead.oracle.observation import Counters, Observation, Sample, Window, observe, state_of
@@ -23,7 +23,7 @@ from wellhead.oracle.scrape import (
     new_client,
     scrape_counters,
 )
-from wellhead.oracle.sealed import SALT_BYTES, Revealed, seal
+from wellhead.oracle.sealed import Unsealed
 
 MIN_INTERVAL_MS = 100
 # Of a slot: an answer that comes later than this counts as none, and the next slot is still met in time.
@@ -118,13 +118,15 @@ class Reporter:
         with self._changed:
             return self._changed.wait_for(lambda: self._last_slot >= slot, timeout_seconds)
 
-    def collect(self, window: Window) -> Revealed:
-        """Seal what was seen over `window`, and forget it but for the last scrape, the next window's base."""
+    def collect(self, window: Window) -> Unsealed:
+        """What was seen over `window`, forgotten but for the last scrape, the next window's base. The evidence is every
+        sample of the window."""
         with self._changed:
+            evidence = keccak(repr([self._samples[target.node] for target in self.targets]).encode())
             observations = {target.node: self._observation(target.node, window) for target in self.targets}
             for node, samples in self._samples.items():
                 self._samples[node] = _needed_after(samples, window)
-        return seal(self.account, observations, secrets.token_bytes(SALT_BYTES))
+        return Unsealed(self.account, observations, evidence)
 
     def _observation(self, node: int, window: Window) -> Observation:
         samples = self._samples[node]

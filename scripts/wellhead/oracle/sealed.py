@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import secrets
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
+from typing import NamedTuple
 
 from eth_account.signers.local import LocalAccount
 from eth_hash.auto import keccak
@@ -13,13 +15,21 @@ from wellhead.oracle.observation import Observation, Window, fault_of
 from wellhead.reference.quorum import QuorumError, compact_signature, signer_of
 
 SALT_BYTES = 32
-# Keeps the signature from being one over anything else that the key may sign.
-_TAG = b"Wellhead observation 1\n"
+# Keep what is hashed here from being anything else that the key may sign.
+_OBSERVATION_TAG = b"Wellhead observation 2\n"
+_MESSAGE_TAG = b"Wellhead reporter message 1\n"
+COMMIT = "commit"
+
+
+def message_digest(kind: str, config_digest: bytes, round_number: int, body: bytes) -> bytes:
+    """What a reporter signs to say `body` to the others: worth nothing in another round or configuration."""
+    head = f"{kind} {round_number}\n".encode()
+    return keccak(_MESSAGE_TAG + head + config_digest + keccak(body))
 
 
 @dataclass(frozen=True)
 class Commitment:
-    """What a reporter publishes first: the hash of its observations, signed."""
+    """What a reporter publishes first: the hash of its observations, signed for one round."""
 
     reporter: str
     hash: bytes
@@ -32,6 +42,8 @@ class Revealed:
 
     observations: Mapping[int, Observation]
     salt: bytes
+    evidence_hash: bytes
+    """32 bytes over the raw answers that it keeps."""
     commitment: Commitment
 
     @property
@@ -40,33 +52,63 @@ class Revealed:
         return self.commitment.reporter
 
 
-def commitment_hash(observations: Mapping[int, Observation], salt: bytes) -> bytes:
+def commitment_hash(observations: Mapping[int, Observation], evidence_hash: bytes, salt: bytes) -> bytes:
     """The hash over all observations of one reporter and window; the salt keeps it from being guessed."""
     content = [asdict(observations[node]) for node in sorted(observations)]
-    return keccak(_TAG + salt + json.dumps(content, sort_keys=True, separators=(",", ":")).encode())
+    written = json.dumps(content, sort_keys=True, separators=(",", ":")).encode()
+    return keccak(_OBSERVATION_TAG + salt + evidence_hash + written)
 
 
-def seal(account: LocalAccount, observations: Mapping[int, Observation], salt: bytes) -> Revealed:
+def seal(
+    account: LocalAccount,
+    config_digest: bytes,
+    round_number: int,
+    observations: Mapping[int, Observation],
+    evidence_hash: bytes,
+    salt: bytes,
+) -> Revealed:
     """Commit to `observations` with the reporter's key. Publish `.commitment` first, the rest later."""
-    digest = commitment_hash(observations, salt)
-    return Revealed(
-        observations, salt, Commitment(account.address, digest, compact_signature(account, digest))
-    )
+    digest = commitment_hash(observations, evidence_hash, salt)
+    signature = compact_signature(account, message_digest(COMMIT, config_digest, round_number, digest))
+    return Revealed(observations, salt, evidence_hash, Commitment(account.address, digest, signature))
 
 
-def fault_of_reveal(revealed: Revealed, window: Window, reporters: Collection[str]) -> str:
+class Unsealed(NamedTuple):
+    """What one reporter saw, before the round is known that it belongs to."""
+
+    account: LocalAccount
+    observations: Mapping[int, Observation]
+    evidence_hash: bytes
+
+    def seal(self, config_digest: bytes, round_number: int) -> Revealed:
+        """Sealed for that round, with a salt that nobody knows."""
+        salt = secrets.token_bytes(SALT_BYTES)
+        return seal(self.account, config_digest, round_number, self.observations, self.evidence_hash, salt)
+
+
+def is_signed(commitment: Commitment, config_digest: bytes, round_number: int) -> bool:
+    """Whether its reporter's key signed it, for this round of this configuration."""
+    digest = message_digest(COMMIT, config_digest, round_number, commitment.hash)
+    try:
+        return signer_of(commitment.signature, digest) == commitment.reporter
+    except QuorumError:
+        return False
+
+
+def fault_of_reveal(
+    revealed: Revealed, config_digest: bytes, round_number: int, window: Window, reporters: Collection[str]
+) -> str:
     """Why a reveal does not count; empty when it does. A fault silences its author, and nobody else."""
     reporter = revealed.reporter
     if reporter not in reporters:
         return "is no reporter of this oracle"
-    if commitment_hash(revealed.observations, revealed.salt) != revealed.commitment.hash:
+    if (
+        commitment_hash(revealed.observations, revealed.evidence_hash, revealed.salt)
+        != revealed.commitment.hash
+    ):
         return "reveals something else than it committed to"
-    try:
-        signer = signer_of(revealed.commitment.signature, revealed.commitment.hash)
-    except QuorumError:
-        signer = None
-    if signer != reporter:
-        return f"shows a commitment signed by {signer or 'nobody'}"
+    if not is_signed(revealed.commitment, config_digest, round_number):
+        return f"shows a commitment that it did not sign for round {round_number}"
     faults = (
         fault_of(observation, reporter, node, window) for node, observation in revealed.observations.items()
     )

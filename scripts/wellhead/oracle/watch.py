@@ -9,17 +9,21 @@ from dataclasses import dataclass
 from wellhead.errors import Misused, Refused
 from wellhead.oracle.observation import Window
 from wellhead.oracle.sampler import Reporter, slot_at
-from wellhead.oracle.sealed import Revealed
+from wellhead.oracle.sealed import Revealed, Unsealed
 
 START_TIMEOUT_SECONDS = 10  # a reporter that has not sampled by then starts its window with unknown
 
 
 @dataclass(frozen=True)
 class Seen:
-    """A window, and what the reporters who were not silent revealed of it."""
+    """A window, and what the reporters who were not silent saw of it."""
 
     window: Window
-    revealed: tuple[Revealed, ...]
+    unsealed: tuple[Unsealed, ...]
+
+    def revealed(self, config_digest: bytes, round_number: int) -> tuple[Revealed, ...]:
+        """All of it, for the round that the window is reported as."""
+        return tuple(one.seal(config_digest, round_number) for one in self.unsealed)
 
 
 class Watch:
