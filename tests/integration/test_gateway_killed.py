@@ -28,13 +28,13 @@ from warm_gateway import WarmGateway
 
 from wellhead.chain import keys, local
 from wellhead.chain.contracts.batch_settlement import BatchSettlement
+from wellhead.database import open_database
 from wellhead.deploy.canonical import SETTLEMENT
 from wellhead.gateway.assembly import open_settler
 from wellhead.gateway.channels.book import ChannelAccount
 from wellhead.gateway.channels.figures import read_figures
 from wellhead.gateway.channels.ledger import Ledger, UnknownChannelError
 from wellhead.gateway.config import GatewayConfig
-from wellhead.gateway.database import open_database
 from wellhead.reference import channel as twin
 from wellhead.reference.channel import ChannelConfig
 

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
+from wellhead.database import open_database
 from wellhead.errors import Misused
 from wellhead.gateway.claims.fees import Fees, first_fees, raised_fees
 from wellhead.gateway.claims.journal import FINAL, KEPT_SECONDS, ClaimJournal, JournalRow, Signed
 from wellhead.gateway.claims.lease import LeaseLostError, SettlerLease
 from wellhead.gateway.claims.sender import SendingPolicy
-from wellhead.gateway.database import open_database
 
 CHAIN, SENDER, OTHER_SENDER = 31337, "0x" + "aa" * 20, "0x" + "bb" * 20
 ROWS = {b"\x01" * 32: JournalRow(2**127, 7), b"\x02" * 32: JournalRow(5, 5)}

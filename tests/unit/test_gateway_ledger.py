@@ -11,9 +11,9 @@ from itertools import pairwise
 import pytest
 from sqlalchemy import Column, Engine, Integer, MetaData, Table
 
+from wellhead.database import make_tables, open_database
 from wellhead.gateway.channels.book import NOTHING, AdmissionError
 from wellhead.gateway.channels.ledger import Ledger, UnknownChannelError
-from wellhead.gateway.database import make_tables, open_database
 from wellhead.reference.channel import MAX_AMOUNT, ChannelConfig, ChannelFigures
 
 CHANNEL, OTHER = b"\x01" * 32, b"\x02" * 32

@@ -16,6 +16,7 @@ from web3 import HTTPProvider, Web3
 
 from wellhead.chain import local
 from wellhead.chain.contracts.compute_pool import ComputePool
+from wellhead.database import parse_url
 from wellhead.deploy.canonical import SETTLEMENT
 from wellhead.gateway.app import Counter, create_app
 from wellhead.gateway.chain_clock import ChainClock
@@ -30,7 +31,6 @@ from wellhead.gateway.claims.policy import ClaimPolicy
 from wellhead.gateway.claims.sender import SendingPolicy
 from wellhead.gateway.claims.settler import DEFAULT_CLAIM_POLICY, Settler, SettlerStatus
 from wellhead.gateway.config import GatewayConfig
-from wellhead.gateway.database import parse_url
 from wellhead.gateway.exact_desk import ExactDesk
 from wellhead.gateway.facilitator import Facilitator
 from wellhead.gateway.meters import Meters

@@ -12,12 +12,12 @@ import uvicorn
 from eth_account.signers.local import LocalAccount
 from starlette.types import ASGIApp
 
+from wellhead.database import parse_url
 from wellhead.errors import Refused
 from wellhead.exclusive import exclusive
 from wellhead.gateway.assembly import Gateway
 from wellhead.gateway.config import GatewayConfig
 from wellhead.gateway.connection import BoundedConnection
-from wellhead.gateway.database import parse_url
 from wellhead.json_logs import log_json
 
 # Beyond these a request is 503 before its body is read: a body may have a megabyte.

@@ -10,10 +10,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import ParamSpec, Protocol, TypeVar
 
+from wellhead.database import CONNECTIONS
 from wellhead.gateway.channels.book import ChannelAccount
 from wellhead.gateway.channels.ledger import Admission, Claimable, Hold, Ledger
 from wellhead.gateway.channels.sole_ledger import SoleLedger
-from wellhead.gateway.database import CONNECTIONS
 from wellhead.reference.channel import ChannelConfig, ChannelFigures
 
 # What a gateway that died had reserved is free after so long; a living one renews it well before. The clocks of

@@ -17,9 +17,9 @@ from uuid import uuid4
 from sqlalchemy import Connection, Row, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
+from wellhead.database import digits, make_tables, open_database, reading
 from wellhead.gateway.channels import ledger_tables as tables
 from wellhead.gateway.channels.book import NEVER, NOTHING, ChannelAccount
-from wellhead.gateway.database import digits, make_tables, open_database, reading
 from wellhead.reference.channel import ChannelConfig, ChannelFigures
 
 

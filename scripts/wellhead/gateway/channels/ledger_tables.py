@@ -13,7 +13,7 @@ from sqlalchemy import (
     Table,
 )
 
-from wellhead.gateway.database import Amount
+from wellhead.database import Amount
 
 metadata = MetaData()
 

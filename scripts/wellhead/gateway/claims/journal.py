@@ -26,9 +26,9 @@ from sqlalchemy import (
     update,
 )
 
+from wellhead.database import Amount, make_tables, reading
 from wellhead.gateway.claims.fees import Fees
 from wellhead.gateway.claims.lease import SettlerLease
-from wellhead.gateway.database import Amount, make_tables, reading
 
 OPEN, FINAL, REVERTED, DROPPED = "open", "final", "reverted", "dropped"
 KEPT_SECONDS = 30 * 86_400

@@ -25,7 +25,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import IntegrityError
 
-from wellhead.gateway.database import make_tables, reading
+from wellhead.database import make_tables, reading
 
 _metadata = MetaData()
 

@@ -19,6 +19,7 @@ from web3 import Web3
 
 from wellhead.chain.contracts.batch_settlement import BatchSettlement
 from wellhead.chain.contracts.settle_router import SettleRouter
+from wellhead.database import open_database
 from wellhead.errors import Refused
 from wellhead.gateway.channels.figures import ChannelLedger, catch_up
 from wellhead.gateway.claims.batch import BatchBuilder
@@ -33,7 +34,6 @@ from wellhead.gateway.claims.policy import (
     unclaimable,
 )
 from wellhead.gateway.claims.sender import ClaimSender, SendingPolicy, UnderWay
-from wellhead.gateway.database import open_database
 
 LEASE_SECONDS = 60  # above any one look: a node that answers so slowly is no use anyway
 REST_PER_LOOK = 9

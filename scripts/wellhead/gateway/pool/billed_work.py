@@ -15,7 +15,7 @@ from collections.abc import Callable
 
 from sqlalchemy import BigInteger, Column, Connection, MetaData, String, Table, func, insert, select, update
 
-from wellhead.gateway.database import make_tables, open_database, reading
+from wellhead.database import make_tables, open_database, reading
 from wellhead.reference.pool_receipt import Receipt
 
 FLUSH_SECONDS = 1.0

@@ -1,4 +1,4 @@
-"""How the gateway opens its database, and how it keeps amounts there: SQLite or PostgreSQL, through SQLAlchemy."""
+"""How a database is opened, and how amounts are kept there: SQLite or PostgreSQL, through SQLAlchemy."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LOCK_TIMEOUT_SECONDS = 10
 CONNECTIONS, SPARE_CONNECTIONS = 16, 8
 _DIGITS = len(str(MAX_AMOUNT))
 _READING = "reading"
-_MAKING_TABLES = 0x57454C4C  # what gateways that start at once agree to lock
+_MAKING_TABLES = 0x57454C4C  # what processes that start at once agree to lock
 
 
 def digits(value: int) -> str:
@@ -41,18 +41,18 @@ class Amount(TypeDecorator[int]):
 
 
 def parse_url(url: str) -> URL:
-    """`url` as SQLAlchemy writes it, of a database that a ledger can be in. Raises Misused."""
+    """`url` as SQLAlchemy writes it, of a database of the known kinds. Raises Misused."""
     try:
         parsed = make_url(url)
         parsed.get_dialect().import_dbapi()
     except ImportError as error:
         raise Misused(
-            f"the ledger {url.partition(':')[0]}://… needs the Python package {error.name}, which is not installed"
+            f"the database {url.partition(':')[0]}://… needs the Python package {error.name}, which is not installed"
         ) from None
     except (SQLAlchemyError, ValueError, NotImplementedError):
-        raise Misused(f"the ledger is no database URL {EXAMPLES}") from None
+        raise Misused(f"this is no database URL {EXAMPLES}") from None
     if parsed.get_backend_name() not in BACKENDS:
-        raise Misused(f"a ledger cannot be in {parsed.get_backend_name()}, but {EXAMPLES}")
+        raise Misused(f"tables cannot be in {parsed.get_backend_name()}, but in a database {EXAMPLES}")
     return parsed
 
 
