@@ -1,0 +1,169 @@
+"""A reporter's letter box: takes others' messages, files them by round, answers proposals. No network here.
+
+What is taken is written down first, so that a reporter that starts again in the middle of a round goes on with it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Container, Iterable
+from typing import NamedTuple, Protocol
+
+from wellhead.errors import Refused
+from wellhead.oracle.draft import OracleConfig
+from wellhead.oracle.exchange.book import MissingError, RefusedMessageError, RoundBook
+from wellhead.oracle.exchange.messages import (
+    Kind,
+    Message,
+    UnreadableMessageError,
+    commitment_in,
+    hashes_in,
+    report_in,
+    reveal_in,
+)
+
+# Of one reporter in one round: some are sent again when an answer was lost.
+MAX_MESSAGES = 200
+KEPT_ROUNDS = 4
+
+
+class Answer(NamedTuple):
+    """What the sender is told: a signature of what it proposed, or why there is none."""
+
+    signature: bytes = b""
+    objection: str = ""
+    missing: tuple[bytes, ...] = ()
+
+
+class TooManyError(RefusedMessageError):
+    """A reporter says more than there is to say."""
+
+
+class Letters(Protocol):
+    """Where messages are kept."""
+
+    def keep(self, message: Message) -> None:
+        """Durable when it returns; harmless if it is kept already."""
+
+    def kept(self, config_digest: bytes, round_number: int) -> Iterable[Message]:
+        """All of a round, in the order in which they came."""
+
+
+class Play(Protocol):
+    """This reporter's own part in a round."""
+
+    def endorse(self, hashes: list[bytes]) -> bytes:
+        """Its signature of the report that follows from these commitments. Raises Refused with its objections."""
+
+    def is_report(self, hashes: list[bytes], signatures: bytes) -> bool:
+        """Whether the chain would take that."""
+
+
+class Post:
+    """The rounds that are under way."""
+
+    def __init__(self, me: str, letters: Letters, expected: Callable[[], Container[int]]) -> None:
+        """`expected` are the rounds that may be spoken of now."""
+        self._me, self._letters, self._expected = me, letters, expected
+        self.config: OracleConfig | None = None
+        self._books: dict[int, RoundBook] = {}
+        self._plays: dict[int, Play] = {}
+        self._counts: Counter[tuple[int, str]] = Counter()
+        self._changed = asyncio.Condition()
+
+    def use(self, config: OracleConfig) -> None:
+        """Speak under this configuration. Another one than before forgets the rounds under way: their digest died."""
+        if self.config is not None and self.config.config_digest != config.config_digest:
+            self._books.clear()
+            self._plays.clear()
+        self.config = config
+
+    def book(self, round_number: int) -> RoundBook:
+        """The round's book, with what was kept of it. Raises RefusedMessageError for one that is not expected."""
+        assert self.config is not None
+        if round_number in self._books:
+            return self._books[round_number]
+        if round_number not in self._expected():
+            raise RefusedMessageError(f"round {round_number} is not under way here")
+        book = RoundBook(self.config, round_number, self._me)
+        for message in self._letters.kept(self.config.config_digest, round_number):
+            try:
+                _file(book, message)
+            except (RefusedMessageError, UnreadableMessageError):
+                continue
+        self._books[round_number] = book
+        for old in sorted(self._books)[:-KEPT_ROUNDS]:
+            del self._books[old]
+            self._plays.pop(old, None)
+            self._counts = Counter({key: n for key, n in self._counts.items() if key[0] != old})
+        return book
+
+    def join(self, round_number: int, play: Play) -> None:
+        """From now on proposals for the round are judged."""
+        self._plays[round_number] = play
+
+    async def take(self, message: Message) -> Answer:
+        """File a message, or judge a proposal. Raises RefusedMessageError, UnreadableMessageError."""
+        self._admit(message)
+        book = self.book(message.round)
+        if message.kind is Kind.PROPOSE:
+            return self._judge(book, hashes_in(message))
+        if message.kind is Kind.REPORT:
+            report, play = report_in(message), self._plays.get(message.round)
+            if book.report is None and play is not None and play.is_report(*report):
+                book.report = report
+        elif _file(book, message):
+            self._letters.keep(message)
+        await self.changed()
+        return Answer()
+
+    async def changed(self) -> None:
+        """Wake who waits."""
+        async with self._changed:
+            self._changed.notify_all()
+
+    async def wait(self, holds: Callable[[], bool], seconds: float) -> bool:
+        """Wait until something has come that makes it hold; whether it does."""
+        try:
+            async with asyncio.timeout(max(0.0, seconds)), self._changed:
+                await self._changed.wait_for(holds)
+        except TimeoutError:
+            pass
+        return holds()
+
+    def _admit(self, message: Message) -> None:
+        config = self.config
+        if config is None or message.config_digest != config.config_digest:
+            raise RefusedMessageError("that configuration of the oracle is not in force here")
+        if message.reporter not in config.reporters:
+            raise RefusedMessageError(f"{message.reporter} is no reporter of this oracle")
+        if message.round not in self._expected():
+            raise RefusedMessageError(f"round {message.round} is not under way here")
+        if not message.is_signed:
+            raise RefusedMessageError(f"{message.reporter} did not sign that")
+        # Counted last: nobody may use up what is another's.
+        key = (message.round, message.reporter)
+        self._counts[key] += 1
+        if self._counts[key] > MAX_MESSAGES:
+            raise TooManyError(f"{message.reporter} sent more than {MAX_MESSAGES} messages in a round")
+
+    def _judge(self, book: RoundBook, hashes: list[bytes]) -> Answer:
+        play = self._plays.get(book.round)
+        if play is None:
+            return Answer(objection="I have not revealed yet")
+        try:
+            return Answer(signature=play.endorse(hashes))
+        except MissingError as error:
+            return Answer(objection=str(error), missing=tuple(error.hashes))
+        except Refused as refused:
+            return Answer(objection=str(refused))
+
+
+def _file(book: RoundBook, message: Message) -> bool:
+    """Whether it was new. Raises RefusedMessageError, UnreadableMessageError."""
+    if message.kind is Kind.COMMIT:
+        return book.commit(commitment_in(message))
+    if message.kind is Kind.REVEAL:
+        return book.reveal(reveal_in(message))
+    return False
