@@ -6,7 +6,8 @@ Seconds, GPU-seconds, watt-hours and tokens are exact integers; nothing here is 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import astuple, dataclass, fields
+from dataclasses import dataclass, fields
+from operator import attrgetter
 from typing import ClassVar
 
 PACKED_BYTES = 32
@@ -65,7 +66,7 @@ class NodeRecord:
     def pack(self) -> bytes:
         """The record in 32 bytes."""
         word = 0
-        for value, bits in zip(astuple(self), self.BITS, strict=True):
+        for value, bits in zip(_values(self), self.BITS, strict=True):
             word = word << bits | value
         return word.to_bytes(PACKED_BYTES, "big")
 
@@ -86,6 +87,10 @@ class NodeRecord:
         if self.gpu_count == 0:
             raise RecordError("NodeRecords_NoGpus")
         _require_possible(self.covered_seconds, self.up_seconds, self.busy_gpu_seconds, self.gpu_count)
+
+
+# In the order of BITS; `astuple` copies deeply and takes ten times as long, for each of a million nodes.
+_values = attrgetter(*(field.name for field in fields(NodeRecord)))
 
 
 def difference(earlier: NodeRecord, later: NodeRecord) -> NodeDelta:
