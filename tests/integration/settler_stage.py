@@ -15,13 +15,13 @@ from web3.types import RPCEndpoint
 
 from wellhead.chain import artifacts, keys, local
 from wellhead.chain.contracts.batch_settlement import BatchSettlement
+from wellhead.chain.outbox.policy import SendingPolicy
 from wellhead.chain.transact import Sender
 from wellhead.deploy.canonical import SETTLEMENT, ensure_canonical
 from wellhead.gateway.channels.book import NOTHING
 from wellhead.gateway.channels.figures import ChannelLedger
 from wellhead.gateway.channels.ledger import Ledger, UnknownChannelError
 from wellhead.gateway.claims.policy import ClaimPolicy
-from wellhead.gateway.claims.sender import SendingPolicy
 from wellhead.gateway.claims.settler import Settler
 from wellhead.reference import channel as twin
 from wellhead.reference.channel import ChannelConfig

@@ -190,7 +190,7 @@ def await_claim(ledger_url: str, last: int) -> None:
 
 
 def newest_batch(ledger_url: str) -> int:
-    return int(ask(ledger_url, "SELECT max(batch_id) FROM claim_batches") or 0)
+    return int(ask(ledger_url, "SELECT max(entry_id) FROM outbox_entries") or 0)
 
 
 def ask(ledger_url: str, query: str) -> Any:
@@ -242,7 +242,7 @@ def reconcile(world: World) -> None:
             assert account.signature == signature
     ledger.close()
     world.tally["claims cut off"] += bool(
-        ask(world.ledger_url, "SELECT count(*) FROM claim_batches WHERE state = 'open'")
+        ask(world.ledger_url, "SELECT count(*) FROM outbox_entries WHERE state = 'open'")
     )
     # For the next gateway and settler, a minute later.
     ask(world.ledger_url, "UPDATE settler_lease SET expires_at = 0 RETURNING 1")

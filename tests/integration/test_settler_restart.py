@@ -116,7 +116,7 @@ import sys, time
 from web3 import HTTPProvider, Web3
 from wellhead.chain import keys
 from wellhead.gateway.claims.policy import ClaimPolicy
-from wellhead.gateway.claims.sender import SendingPolicy
+from wellhead.chain.outbox.policy import SendingPolicy
 from wellhead.gateway.channels.ledger import Ledger
 from wellhead.gateway.claims.settler import Settler
 

@@ -199,7 +199,7 @@ def test_a_nonce_that_somebody_else_used_costs_nothing_but_time(
     stage.rpc("evm_setAutomine", True)
     stage.sender(GAS_PAYER).send(stage.usd.functions.approve(OTHER, 1))
     stage.settle(settler)
-    assert "was used elsewhere: give the settler a key of its own" in caplog.text
+    assert "was used elsewhere: give this account a key that nothing else uses" in caplog.text
     expect_claimed_once(stage, due)
 
 
@@ -305,7 +305,7 @@ def test_an_empty_purse_is_told_and_waited_for(
         for _ in range(2):
             settler.tick()
     problem = settler.status().problem
-    assert problem.startswith(f"{PAYER_OF_GAS} has 0 wei for gas, a batch needs up to ")
+    assert problem.startswith(f"{PAYER_OF_GAS} has 0 wei for gas, a batch of 2 channels needs up to ")
     assert [record.message for record in caplog.records] == [problem]
     stage.rpc("anvil_setBalance", PAYER_OF_GAS, hex(10**18))
     stage.settle(settler)

@@ -38,6 +38,19 @@ class Mined(NamedTuple):
         return Web3.to_hex(self.receipt["transactionHash"])
 
 
+def try_out(w3: Web3, transaction: TxParams, gas: int) -> None:
+    """Run `transaction` with so much gas on the newest block, without sending it. Raises ContractRefused, or what web3
+    raises when the node does not answer."""
+    try:
+        w3.eth.call({**transaction, "gas": gas})
+    except (ContractCustomError, ContractLogicError) as error:
+        raise revert.from_exception(error) from error
+    except Web3RPCError as error:
+        if "gas" in str(error):  # it was not enough
+            raise revert.from_exception(error) from error
+        raise
+
+
 class Sender:
     """One account on one chain. Not for use by several threads at once: it has one nonce in flight."""
 

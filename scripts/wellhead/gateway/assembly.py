@@ -16,6 +16,7 @@ from web3 import HTTPProvider, Web3
 
 from wellhead.chain import local
 from wellhead.chain.contracts.compute_pool import ComputePool
+from wellhead.chain.outbox.policy import SendingPolicy
 from wellhead.database import parse_url
 from wellhead.deploy.canonical import SETTLEMENT
 from wellhead.gateway.app import Counter, create_app
@@ -28,7 +29,6 @@ from wellhead.gateway.channels.ledger import Ledger
 from wellhead.gateway.channels.sole_ledger import SoleLedger
 from wellhead.gateway.channels.watch import ChannelWatch
 from wellhead.gateway.claims.policy import ClaimPolicy
-from wellhead.gateway.claims.sender import SendingPolicy
 from wellhead.gateway.claims.settler import DEFAULT_CLAIM_POLICY, Settler, SettlerStatus
 from wellhead.gateway.config import GatewayConfig
 from wellhead.gateway.exact_desk import ExactDesk

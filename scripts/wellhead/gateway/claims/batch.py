@@ -16,7 +16,7 @@ from web3.types import TxParams, TxReceipt
 from wellhead.chain import revert
 from wellhead.chain.contracts.settle_router import SettleRouter
 from wellhead.chain.revert import ContractRefused
-from wellhead.chain.transact import GAS_MARGIN_PERCENT
+from wellhead.chain.transact import GAS_MARGIN_PERCENT, try_out
 from wellhead.gateway.claims.policy import ClaimRow
 from wellhead.reference import channel as twin
 from wellhead.reference.channel import ClaimRow as SignedRow
@@ -101,17 +101,6 @@ class BatchBuilder:
             for event in self._router.contract.events[name]().process_receipt(receipt, errors=DISCARD)
         ]
 
-    def try_out(self, calldata: bytes, gas: int) -> None:
-        """Run a batch with so much gas, without sending it. Raises ContractRefused."""
-        try:
-            self._w3.eth.call({**self._transaction(calldata), "gas": gas})
-        except (ContractCustomError, ContractLogicError) as error:
-            raise revert.from_exception(error) from error
-        except Web3RPCError as error:
-            if "gas" in str(error):  # it was not enough
-                raise revert.from_exception(error) from error
-            raise
-
     def _trusted(self, rows: Sequence[ClaimRow]) -> list[ClaimRow]:
         """Those that nothing speaks against; if there are none, as many as may still go together."""
         most = [self._most_together.get(row.channel_id) for row in rows]
@@ -131,7 +120,7 @@ class BatchBuilder:
     def _passing(self, rows: list[ClaimRow]) -> list[ClaimRow]:
         """Without those that the chain refuses, found by halving: k of n cost about k log n tries."""
         try:
-            self.try_out(self._calldata(rows), self._allowance(rows))
+            try_out(self._w3, self._transaction(self._calldata(rows)), self._allowance(rows))
         except ContractRefused as refused:
             if len(rows) > 1:
                 middle = len(rows) // 2

@@ -19,11 +19,14 @@ from web3 import Web3
 
 from wellhead.chain.contracts.batch_settlement import BatchSettlement
 from wellhead.chain.contracts.settle_router import SettleRouter
+from wellhead.chain.outbox.journal import OutboxJournal
+from wellhead.chain.outbox.policy import SendingPolicy
+from wellhead.chain.outbox.sender import Outbox
 from wellhead.database import open_database
 from wellhead.errors import Refused
 from wellhead.gateway.channels.figures import ChannelLedger, catch_up
 from wellhead.gateway.claims.batch import BatchBuilder
-from wellhead.gateway.claims.journal import FINAL, ClaimJournal
+from wellhead.gateway.claims.journal import ClaimJournal
 from wellhead.gateway.claims.lease import LeaseLostError, SettlerLease
 from wellhead.gateway.claims.policy import (
     ClaimPlan,
@@ -33,7 +36,7 @@ from wellhead.gateway.claims.policy import (
     plan_claims,
     unclaimable,
 )
-from wellhead.gateway.claims.sender import ClaimSender, SendingPolicy, UnderWay
+from wellhead.gateway.claims.sender import BatchUnderWay, ClaimSender
 
 LEASE_SECONDS = 60  # above any one look: a node that answers so slowly is no use anyway
 REST_PER_LOOK = 9
@@ -51,7 +54,7 @@ class SettlerStatus(NamedTuple):
     oldest_age_seconds: float
     # When age will force a claim at the latest; None if nothing can be claimed.
     next_claim_at: float | None
-    under_way: UnderWay | None
+    under_way: BatchUnderWay | None
     # False if another settler over this ledger does the work.
     settles: bool
     # What stands in the way, for people; empty if nothing does.
@@ -93,16 +96,17 @@ class Settler:
         chain_id = w3.eth.chain_id
         self._engine = open_database(ledger_url)
         self._lease = SettlerLease(self._engine, clock, chain_id, self._authorizer)
-        self._journal = ClaimJournal(self._engine, clock, chain_id, gas_payer.address, self._lease)
+        sent = OutboxJournal(self._engine, clock, chain_id, gas_payer.address, self._lease.prove)
+        self._outbox = Outbox(w3, gas_payer, sent, sending, clock)
+        self._journal = ClaimJournal(self._engine, sent)
         self._builder = BatchBuilder(w3, contract, authorizer, gas_payer.address, clock)
         self._sender = ClaimSender(
-            *(w3, gas_payer, self._builder, contract.address, self._settlement, ledger, self._journal),
-            *(sending, clock),
+            *(self._outbox, self._journal, self._builder, contract.address, self._settlement, ledger)
         )
         self._looking = threading.Lock()
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
-        self._under_way: UnderWay | None = None
+        self._under_way: BatchUnderWay | None = None
         self._settles = False
         self._read_at = float("-inf")
 
@@ -175,7 +179,7 @@ class Settler:
         if self._under_way is not None:
             return self._sending.poll_seconds
         if not rows:
-            self._sender.problem = ""  # nothing is held up any more
+            self._outbox.problem = ""  # nothing is held up any more
         plan = plan_claims(rows, self._claiming, self._clock(), everything=everything)
         if plan.rows:
             self._under_way = self._sender.submit(plan)
@@ -205,7 +209,7 @@ class Settler:
         Raises Refused when that takes longer.
         """
         deadline = time.monotonic() + timeout_seconds
-        last, asked_at, asked = self._journal.last_batch_id(), self._clock(), False
+        last, asked_at, asked = self._journal.last_entry_id(), self._clock(), False
         while True:
             pause = min(self.tick(everything=True), self._sending.poll_seconds)
             if not self._settles and not asked:
@@ -215,18 +219,18 @@ class Settler:
                 break
             if time.monotonic() + pause > deadline or self._stopping.wait(pause):
                 raise Refused(
-                    f"not claimed for good within {timeout_seconds:g} s; {self._sender.problem or 'it goes on'}"
+                    f"not claimed for good within {timeout_seconds:g} s; {self._outbox.problem or 'it goes on'}"
                 )
-        done = [batch for batch in self._journal.opened_after(last) if batch.state == FINAL]
+        done = self._journal.final_after(last)
         return Settled(
             sum(batch.value for batch in done),
             len({channel_id for batch in done for channel_id in batch.rows}),
-            [Web3.to_hex(batch.transactions[-1].hash) for batch in done],
+            [Web3.to_hex(batch.entry.newest.hash) for batch in done],
         )
 
     def _is_settled(self, asked_at: float) -> bool:
         """Whether nothing is left that was there to claim at `asked_at`; a gateway that runs earns more meanwhile."""
-        if self._journal.open_batch() is not None:
+        if self._journal.is_any_open():
             return False
         rows = claim_rows(self._ledger.claimable(), self._authorizer, self._builder.set_aside())
         return not any(row.since <= asked_at for row in rows)
@@ -244,5 +248,5 @@ class Settler:
             next_claim_at=plan_claims(rows, self._claiming, now).due_at,
             under_way=self._under_way,
             settles=self._settles,
-            problem=self._sender.problem,
+            problem=self._outbox.problem,
         )
