@@ -176,20 +176,30 @@ class RoundFile:
             self._proven(place - 1)  # with the one before it too, it is certain that nothing is between them
         raise NotKept(f"round {self.header.round} has no record of node {node}")
 
-    def pieces(self) -> Iterator[bytes]:
-        """All entries in pieces of whole ones, by ascending node. The file is closed after the last."""
-        with self:
-            end = self.header.tree_start
-            for start in range(Header.BYTES, end, CHUNK_BYTES):
-                yield os.pread(self._fd, min(CHUNK_BYTES, end - start), start)
+    def checked_pieces(self) -> Iterator[bytes]:
+        """All entries in pieces of whole ones, by ascending node; the file is closed after the last.
 
-    def check(self) -> None:
-        """Raise Damaged unless the entries are those that were written."""
-        digest, end = sha256(), self.header.tree_start
+        They are compared with what was written before anybody gets the first. Raises Damaged.
+        """
+        try:
+            digest = sha256()
+            for piece in self._pieces():
+                digest.update(piece)
+            if digest.digest() != self.header.entries_digest:
+                raise Damaged(self._path, "has other records than were written to it")
+        except BaseException:
+            self._file.close()
+            raise
+        return self._pieces_then_close()
+
+    def _pieces(self) -> Iterator[bytes]:
+        end = self.header.tree_start
         for start in range(Header.BYTES, end, CHUNK_BYTES):
-            digest.update(os.pread(self._fd, min(CHUNK_BYTES, end - start), start))
-        if digest.digest() != self.header.entries_digest:
-            raise Damaged(self._path, "has other records than were written to it")
+            yield os.pread(self._fd, min(CHUNK_BYTES, end - start), start)
+
+    def _pieces_then_close(self) -> Iterator[bytes]:
+        with self:
+            yield from self._pieces()
 
     def _node_at(self, place: int) -> int:
         return int.from_bytes(os.pread(self._fd, NODE_ID_BYTES, Header.BYTES + place * ENTRY_BYTES), "big")

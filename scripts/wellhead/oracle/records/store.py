@@ -102,25 +102,23 @@ class RecordStore:
         """The newest kept round that is not above `at_or_below`; None if there is none."""
         return max((number for number in self.rounds() if number <= at_or_below), default=None)
 
+    def open(self, round_number: int) -> RoundFile:
+        """What is kept of the round, for more than one look at the same. Raises NotKept or Damaged, as all below."""
+        return RoundFile(self._path(round_number), round_number)
+
     def about(self, round_number: int) -> KeptRound:
-        """Raises NotKept or Damaged, as all that follow."""
-        with self._open(round_number) as file:
+        """The round's root and how many nodes it has."""
+        with self.open(round_number) as file:
             return KeptRound(round_number, file.root, file.header.entries)
 
     def reading(self, round_number: int, node: int) -> Reading:
         """The node's record in the round with its proof. Raises NotKept also when the round has none of it."""
-        with self._open(round_number) as file:
+        with self.open(round_number) as file:
             return file.reading(require_node_id(node))
 
     def entries(self, round_number: int) -> Iterator[bytes]:
         """The round's packed entries by ascending node, in pieces of whole ones; all are checked before the first."""
-        file = self._open(round_number)
-        try:
-            file.check()
-        except BaseException:
-            file.__exit__()
-            raise
-        return file.pieces()
+        return self.open(round_number).checked_pieces()
 
     def records(self, round_number: int) -> Iterator[tuple[int, NodeRecord]]:
         """The round's nodes and records by ascending node; all are checked before the first."""
@@ -130,9 +128,6 @@ class RecordStore:
 
     def _path(self, round_number: int) -> Path:
         return self._folder / f"{round_number:08}.records"
-
-    def _open(self, round_number: int) -> RoundFile:
-        return RoundFile(self._path(round_number), round_number)
 
     def _require_wanted(self, round_number: int) -> None:
         if not 1 <= round_number <= MAX_ROUND:
