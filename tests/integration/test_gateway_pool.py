@@ -14,7 +14,9 @@ import httpx
 import pytest
 from command_line import running, wellhead
 from gateway_stage import until
+from loopback import serving
 from node_process import serving_node
+from starlette.applications import Starlette
 from web3.constants import ADDRESS_ZERO
 
 from wellhead.attestation import sign_all
@@ -28,10 +30,13 @@ from wellhead.deploy.local import deploy_local
 from wellhead.errors import Misused, Refused
 from wellhead.node_spec import SpecDocument
 from wellhead.oracle.onchain import basis_of
+from wellhead.oracle.records.serving import record_routes
+from wellhead.oracle.records.store import RecordStore
 from wellhead.oracle.report import co_sign
 from wellhead.oracle.round import TimeScale
 from wellhead.oracle.sampler import Canary, Reporter, Target
 from wellhead.oracle.watch import Seen, Watch
+from wellhead.reference.quorum import report_hash, sign
 from wellhead.runtime.embedder import MODEL_NAME
 
 OPERATORS = {1: "operator", 2: "second-operator"}
@@ -63,11 +68,20 @@ class Site(NamedTuple):
     def type(self, *arguments: str) -> dict[str, Any]:
         return dict(json.loads(wellhead(*arguments, *self.network, "--json")))
 
-    def report(self, seen: Seen) -> None:
-        """What was seen, as the round whose window has ended last."""
+    def report(self, seen: Seen, kept: RecordStore | None = None) -> None:
+        """What was seen, as the round whose window has ended last; by its root alone if the records are `kept`."""
         oracle = self.session.oracle
         basis = basis_of(oracle, seen, dict.fromkeys(self.nodes, 1), TimeScale(INTERVAL_MS, 60))
-        self.session.sender("reporter-0").send(oracle.report(*co_sign(basis, REPORTERS).arguments))
+        signed = co_sign(basis, REPORTERS)
+        arguments = signed.arguments
+        if kept is not None:
+            root = kept.write(signed.round, signed.records.items())
+            config = basis.config
+            digest = report_hash(
+                config.chain_id, config.contract, config.config_digest, signed.round, root, b""
+            )
+            arguments = signed.round, root, b"", sign(digest, REPORTERS[: config.quorum])
+        self.session.sender("reporter-0").send(oracle.report(*arguments))
 
 
 def list_node(session: Session, node: int, role: str) -> None:
@@ -170,9 +184,10 @@ def test_a_pool_is_paid_by_one_channel_and_pays_its_members_by_their_work(
         assert settled["channels"] == 1
         assert pool.flow().level_usd6 == settled["claimed_usd6"] > CALLS_AT_ONCE * TURNS * 10_000
 
-        # The period ends; its last round is reported, and becomes final.
+        # The period ends; its last round is reported, names a root and nothing else, and becomes final.
         site.pass_until(schedule.end_of(1))
-        site.report(seen)
+        kept = RecordStore(tmp_path / "rounds", keep_rounds=10)
+        site.report(seen, kept)
         early = site.type(*keep, "--gateway", url)
         assert early["steps"] == []  # nothing is final yet
         local.advance(session.w3, session.oracle.finality_delay_seconds() + 1)
@@ -181,12 +196,22 @@ def test_a_pool_is_paid_by_one_channel_and_pays_its_members_by_their_work(
         billed = {one["node"]: one["billed_to_units"] - one["billed_from_units"] for one in page["receipts"]}
         assert sum(billed.values()) == told
         assert billed.keys() == site.nodes.keys()
-        recorded = site.type(*keep, "--gateway", url)
+        assert (
+            site.type(*keep, "--gateway", url)["steps"] == []
+        )  # the chain alone proves no end of the period
+        nobody = f"http://{local.HOST}:{local.free_port()}"
+        alone = site.type(*keep, "--gateway", url, "--proofs", nobody)
+        assert alone["steps"] == []
+        assert f"no reporter answers at {nobody}/rounds" in alone["problems"][0]
+        with serving(Starlette(routes=record_routes(kept))) as reporter:
+            recorded = site.type(*keep, "--gateway", url, "--proofs", reporter)
+            again = site.type(*keep, "--gateway", url, "--proofs", reporter)
     assert recorded["problems"] == []
+    assert (again["steps"], again["problems"]) == ([], [])
     assert {step["node"]: step["work_units"] for step in recorded["steps"]} == billed
     _, last = pool.rounds_of(1)
-    assert session.oracle.latest_record(1).window_end == session.oracle.window_end_of(last)
-    assert sum(session.oracle.latest_record(node).work_units for node in (1, 2)) == told + free_tokens
+    at_end = [session.oracle.proven_record(node, kept.reading(last, node)) for node in (1, 2)]
+    assert sum(record.work_units for record in at_end) == told + free_tokens
 
     # The gateway is gone; what it signed for is on the chain.
     site.pass_until(schedule.distributable_at(1))

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 import pytest
 
 from wellhead.chain.contracts.telemetry_oracle import PostedReport
+from wellhead.errors import Refused
 from wellhead.pool.evidence import PostedRounds
-from wellhead.reference.merkle import RecordTree
+from wellhead.reference.merkle import Reading, RecordTree
 from wellhead.reference.record import NodeRecord, pack_entries
 
 FIRST, LAST = 10, 14
@@ -25,12 +26,13 @@ class OracleStandIn:
 
     posted: list[PostedReport] = field(default_factory=list)
     open_rounds: set[int] = field(default_factory=set)
+    trees: dict[int, RecordTree] = field(default_factory=dict)
 
     def post(self, round_number: int, work: dict[int, int], *, pushed: tuple[int, ...] | None = None) -> None:
         records = {node: record(round_number, units) for node, units in work.items()}
         entries = {node: records[node] for node in (pushed if pushed is not None else records)}
-        root = RecordTree(records.items()).root
-        self.posted.append(PostedReport(round_number, root, pack_entries(entries), False))
+        tree = self.trees[round_number] = RecordTree(records.items())
+        self.posted.append(PostedReport(round_number, tree.root, pack_entries(entries), False))
 
     def reports(self, rounds: Sequence[int]) -> list[PostedReport]:
         return [report for report in self.posted if report.round in rounds]
@@ -39,17 +41,38 @@ class OracleStandIn:
         return round_number not in self.open_rounds
 
 
+@dataclass
+class PeerStandIn:
+    """A reporter who kept some of the rounds."""
+
+    oracle: OracleStandIn
+    kept: tuple[int, ...]
+
+    def rounds(self) -> list[int]:
+        return [3, *self.kept]
+
+    def reading(self, round_number: int, node: int, root: bytes) -> Reading | None:
+        tree = self.oracle.trees[round_number]
+        assert (tree.root, round_number in self.kept) == (root, True)
+        return tree.reading(round_number, node) if tree.holds(node) else None
+
+
+class SilentPeer:
+    def rounds(self) -> list[int]:
+        raise Refused("no reporter answers")
+
+
 @pytest.fixture
 def oracle() -> OracleStandIn:
     return OracleStandIn()
 
 
-def rounds(oracle: OracleStandIn) -> PostedRounds:
-    return PostedRounds(oracle, FIRST, LAST)  # type: ignore[arg-type]
+def rounds(oracle: OracleStandIn, peer: PeerStandIn | SilentPeer | None = None) -> PostedRounds:
+    return PostedRounds(oracle, FIRST, LAST, peer)  # type: ignore[arg-type]
 
 
-def stretch(oracle: OracleStandIn, node: int) -> tuple[int, int, int] | None:
-    evidence = rounds(oracle).of(node)
+def stretch(oracle: OracleStandIn, node: int, peer: PeerStandIn | None = None) -> tuple[int, int, int] | None:
+    evidence = rounds(oracle, peer).of(node)
     return evidence and (evidence.base.round, evidence.end.round, evidence.served_units)
 
 
@@ -85,3 +108,31 @@ def test_the_proofs_lead_to_the_posted_root(oracle: OracleStandIn) -> None:
     assert evidence is not None
     assert NodeRecord.unpack(evidence.end.record).work_units == 56
     assert len(evidence.end.proof) == 3
+
+
+def test_rounds_that_only_name_a_root_are_proven_by_a_reporter_who_kept_them(oracle: OracleStandIn) -> None:
+    oracle.post(10, {1: 100, 2: 5}, pushed=(1,))
+    oracle.post(11, {1: 200, 2: 6})
+    oracle.post(12, {1: 300}, pushed=())
+    oracle.post(13, {1: 400, 2: 9}, pushed=())
+    oracle.post(14, {1: 500, 2: 9}, pushed=())
+    oracle.open_rounds = {14}
+    all_kept, some_kept = PeerStandIn(oracle, (10, 12, 13, 14)), PeerStandIn(oracle, (12,))
+    assert [stretch(oracle, 1, peer) for peer in (None, some_kept, all_kept)] == [
+        None,
+        (11, 12, 100),
+        (10, 13, 300),
+    ]
+    assert stretch(oracle, 2, all_kept) == (10, 13, 4)  # round 12 has no record of it
+    assert rounds(oracle, all_kept).has(13)
+    assert not rounds(oracle, some_kept).has(13)
+    assert not rounds(oracle, all_kept).has(14)
+
+
+def test_a_reporter_is_asked_only_for_what_the_chain_has_not(oracle: OracleStandIn) -> None:
+    for number in (10, 14):
+        oracle.post(number, {1: number})
+    assert rounds(oracle, SilentPeer()).has(14)
+    oracle.post(12, {1: 12}, pushed=())
+    with pytest.raises(Refused, match="no reporter answers"):
+        rounds(oracle, SilentPeer())

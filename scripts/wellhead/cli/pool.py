@@ -187,6 +187,12 @@ def keep(
     gateway: Annotated[
         str, typer.Option("--gateway", help="Root of the gateway that signs the pool's receipts.")
     ] = DEFAULT_GATEWAY_URL,
+    proofs: Annotated[
+        str | None,
+        typer.Option(
+            "--proofs", help="Root of a reporter that serves the records of rounds that only name a root."
+        ),
+    ] = None,
     least: Annotated[
         str, typer.Option("--least", help="Less dollars than this are not worth the gas to move them.")
     ] = "1",
@@ -198,11 +204,13 @@ def keep(
 
     Whoever signs pays the gas and must do nothing else with that key meanwhile.
     """
+    from wellhead.oracle.records.peer import RecordPeer
     from wellhead.pool.keeper import Keeper, Look
 
     min_usd6, pause = max(1, parse_amount(least, "--least")), parse_duration(every, "--every")
     session = cli.session
-    keeper = Keeper(session.pool(pool), session.sender(signer), gateway, min_usd6)
+    peer = None if proofs is None else RecordPeer(proofs)
+    keeper = Keeper(session.pool(pool), session.sender(signer), gateway, min_usd6, peer)
     while True:
         try:
             look = keeper.look()

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from wellhead.chain.contracts.telemetry_oracle import TelemetryOracle
+from wellhead.oracle.records.peer import RecordPeer
 from wellhead.reference.merkle import Reading, RecordTree
 from wellhead.reference.record import NodeRecord, RecordError, difference, unpack_entries
 
@@ -19,30 +20,47 @@ class Evidence(NamedTuple):
 
 
 class PostedRounds:
-    """The final rounds from `first` to `last` whose reports pushed every record: the chain alone has their proofs."""
+    """The final rounds from `first` to `last` of which records can be proven.
 
-    def __init__(self, oracle: TelemetryOracle, first: int, last: int) -> None:
+    The chain alone has the proofs of a round whose report pushed every record; of another, a reporter who kept it.
+    """
+
+    def __init__(
+        self, oracle: TelemetryOracle, first: int, last: int, peer: RecordPeer | None = None
+    ) -> None:
+        """`peer` is asked for the proofs that the chain has not. Raises Refused when it does not answer."""
         self._trees: dict[int, RecordTree] = {}
+        self._roots: dict[int, bytes] = {}
+        self._peer = peer
         for report in oracle.reports(range(first, last + 1)):
-            if not (report.records and oracle.is_final(report.round)):
+            if not oracle.is_final(report.round):
                 continue
-            tree = RecordTree(unpack_entries(report.records))
-            if tree.root == report.root:  # else the report names records that it did not push
-                self._trees[report.round] = tree
+            if report.records:
+                tree = RecordTree(unpack_entries(report.records))
+                if tree.root == report.root:  # else the report names records that it did not push
+                    self._trees[report.round] = tree
+                    continue
+            self._roots[report.round] = report.root
+        kept = set(peer.rounds()) if peer is not None and self._roots else set()
+        self._roots = {number: root for number, root in self._roots.items() if number in kept}
 
     def has(self, round_number: int) -> bool:
         """Whether the round is final and its records are known."""
-        return round_number in self._trees
+        return round_number in self._trees or round_number in self._roots
 
     def of(self, node: int) -> Evidence | None:
-        """The best evidence of the node's work, None if there is none."""
-        rounds = sorted(number for number, tree in self._trees.items() if tree.holds(node))
-        records = [NodeRecord.unpack(self._trees[number].reading(number, node).record) for number in rounds]
-        base, end, units = _best_stretch(records)
-        if units == 0:
-            return None
-        first, last = rounds[base], rounds[end]
-        return Evidence(self._trees[first].reading(first, node), self._trees[last].reading(last, node), units)
+        """The best evidence of the node's work, None if there is none. Raises Refused when the peer fails."""
+        found = (self._reading(number, node) for number in sorted(self._trees.keys() | self._roots.keys()))
+        readings = [reading for reading in found if reading is not None]
+        base, end, units = _best_stretch([NodeRecord.unpack(reading.record) for reading in readings])
+        return Evidence(readings[base], readings[end], units) if units else None
+
+    def _reading(self, round_number: int, node: int) -> Reading | None:
+        tree = self._trees.get(round_number)
+        if tree is not None:
+            return tree.reading(round_number, node) if tree.holds(node) else None
+        assert self._peer is not None  # without one there is no round but those of the trees
+        return self._peer.reading(round_number, node, self._roots[round_number])
 
 
 def _best_stretch(records: Sequence[NodeRecord]) -> tuple[int, int, int]:

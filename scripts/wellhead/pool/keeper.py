@@ -15,6 +15,7 @@ from wellhead.chain.contracts.compute_pool import ComputePool
 from wellhead.chain.contracts.telemetry_oracle import TelemetryOracle
 from wellhead.chain.transact import Call, Sender
 from wellhead.errors import Refused
+from wellhead.oracle.records.peer import RecordPeer
 from wellhead.pool.evidence import PostedRounds
 from wellhead.pool.receipts import SignedReceipt, fetch_receipts
 
@@ -52,10 +53,18 @@ class Look(NamedTuple):
 class Keeper:
     """Looks after one pool with one key, which pays the gas and has no other power."""
 
-    def __init__(self, pool: ComputePool, sender: Sender, gateway_url: str, min_usd6: int) -> None:
-        """`min_usd6`, at least 1: less is neither synced nor paid out, as it would not be worth its gas."""
+    def __init__(
+        self,
+        pool: ComputePool,
+        sender: Sender,
+        gateway_url: str,
+        min_usd6: int,
+        proofs: RecordPeer | None = None,
+    ) -> None:
+        """`min_usd6`, at least 1: less is neither synced nor paid out, as it would not be worth its gas. `proofs` has
+        the records of rounds that did not push them."""
         self._pool, self._sender = pool, sender
-        self._gateway_url, self._min_usd6 = gateway_url, min_usd6
+        self._gateway_url, self._min_usd6, self._proofs = gateway_url, min_usd6, proofs
         self._oracle = TelemetryOracle(pool.w3, pool.oracle(), pool.first_block)
         self._schedule = pool.schedule()
 
@@ -86,7 +95,11 @@ class Keeper:
         if period < 1 or now >= until:
             return
         first, last = self._pool.rounds_of(period)
-        rounds = PostedRounds(self._oracle, first, last)
+        try:
+            rounds = PostedRounds(self._oracle, first, last, self._proofs)
+        except Refused as error:  # what the chain itself can prove does not wait for the peer
+            look.problems.append(str(error))
+            rounds = PostedRounds(self._oracle, first, last)
         # The period's last round is the best end. Another one will do when that will hardly come any more.
         if not rounds.has(last) and now < (self._schedule.end_of(period) + until) // 2:
             return
@@ -95,15 +108,22 @@ class Keeper:
                 yield from self._to_record_of(one, rounds, look)
 
     def _to_record_of(self, one: SignedReceipt, rounds: PostedRounds, look: Look) -> Iterator[Due]:
-        evidence = rounds.of(one.node)
+        account = self._pool.account_of(one.node)
+        recorded = account.work_units if account.period == one.period else 0
+        billed = one.billed_to_units - one.billed_from_units
+        if billed <= recorded:
+            return
+        try:
+            evidence = rounds.of(one.node)
+        except Refused as error:
+            look.problems.append(f"node {one.node}: {error}")
+            return
         if evidence is None:
             look.problems.append(
                 f"no two final rounds within period {one.period} show work of node {one.node}"
             )
             return
-        account = self._pool.account_of(one.node)
-        recorded = account.work_units if account.period == one.period else 0
-        work = min(evidence.served_units, one.billed_to_units - one.billed_from_units)
+        work = min(evidence.served_units, billed)
         if work > recorded:
             signature = bytes.fromhex(one.signature[2:])
             call = self._pool.record(one.receipt, signature, evidence.base, evidence.end)
