@@ -151,7 +151,7 @@ def test_a_pool_is_paid_by_one_channel_and_pays_its_members_by_their_work(
     site, pool, session = members, members.pool, members.session
     schedule = pool.schedule()
     canary = Canary(session.network.rpc_url, local.CHAIN_ID)
-    targets = [Target.runtime(node, url) for node, url in site.nodes.items()]
+    targets = [Target(node, url) for node, url in site.nodes.items()]
     watch = Watch([Reporter(account, targets, canary, INTERVAL_MS) for account in REPORTERS])
     (tmp_path / "prices.toml").write_text(PRICES)
     command = [

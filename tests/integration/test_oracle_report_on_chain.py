@@ -108,7 +108,7 @@ def outcome(oracle: TelemetryOracle, tmp_path_factory: pytest.TempPathFactory) -
         [
             Reporter(
                 account,
-                [Target.runtime(NODE, runtime.url)],
+                [Target(NODE, runtime.url)],
                 Canary(rpc_url, local.CHAIN_ID),
                 INTERVAL_MS,
                 silent=number == 4,

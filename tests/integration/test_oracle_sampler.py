@@ -67,7 +67,7 @@ def nowhere() -> str:
 
 def watch_nodes(canary_url: str, *node_urls: str) -> dict[int, Observation]:
     """What one reporter sees of the nodes, numbered from 1, over a window."""
-    targets = [Target.runtime(number, url) for number, url in enumerate(node_urls, 1)]
+    targets = [Target(number, url) for number, url in enumerate(node_urls, 1)]
     reporter = Reporter(local_account("reporter-0"), targets, Canary(canary_url, CHAIN_ID), INTERVAL_MS)
     watch = Watch([reporter])
     watch.start()
@@ -118,7 +118,7 @@ def test_a_window_begins_where_the_last_one_ended() -> None:
     metrics = NodeMetrics(EnergyEstimate())
     with serving(CHAIN) as canary, serving(node_of(metrics)) as node:
         reporter = Reporter(
-            local_account("reporter-0"), [Target.runtime(1, node)], Canary(canary, CHAIN_ID), INTERVAL_MS
+            local_account("reporter-0"), [Target(1, node)], Canary(canary, CHAIN_ID), INTERVAL_MS
         )
         watch = Watch([reporter])
         watch.start()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import urlsplit
 
@@ -82,7 +84,7 @@ def report(
     _require_reporters(session, [account.address for account in accounts])
     due_round(session.oracle)
     canary = Canary(session.network.rpc_url, session.network.chain_id)
-    target = Target.runtime(node, runtime.rstrip("/"))
+    target = Target(node, runtime.rstrip("/"))
     watch = Watch([Reporter(account, [target], canary, every) for account in accounts])
     with Console(stderr=True).status(f"{len(accounts)} reporters watch node {node} for {duration}; {scale}"):
         seen = watch.run(slots)
@@ -101,7 +103,12 @@ def report(
 @app.command()
 def observe(
     node: NodeArgument,
-    prometheus: Annotated[str, typer.Option("--prometheus", help="Root of the reporter's own Prometheus.")],
+    sources: Annotated[
+        Path | None, typer.Option("--sources", help="What the reporter watches and how: TOML or JSON.")
+    ] = None,
+    prometheus: Annotated[
+        str | None, typer.Option("--prometheus", help="Instead of a file: root of the reporter's Prometheus.")
+    ] = None,
     instance: Annotated[
         str | None, typer.Option("--instance", help="The node's runtime, by its `instance` label there.")
     ] = None,
@@ -112,40 +119,62 @@ def observe(
     canary: Annotated[
         str, typer.Option("--canary", help="Series that tells whether this Prometheus reaches anything else.")
     ] = 'up{job="prometheus"}',
-    duration: Annotated[str, typer.Option("--for", help="How far to look back, like 1h.")] = "10m",
+    duration: Annotated[str, typer.Option("--for", help="How long to look, back or from now on.")] = "10m",
     every: Annotated[
-        int, typer.Option("--every", min=1, help="Milliseconds of a slot: at least two scrapes.")
+        int, typer.Option("--every", min=100, help="Milliseconds of a slot: at least two scrapes.")
     ] = 30_000,
     as_json: JsonOption = False,
 ) -> None:
-    """Show what one reporter sees of a node in its Prometheus, and the answers from which it follows."""
-    from wellhead.oracle.observing import observe_now
-    from wellhead.oracle.prometheus import NodeQueries
+    """Show what one reporter sees of a node, and the evidence from which it follows.
 
-    slots = parse_duration(duration, "--for") * 1000 // every
-    if slots < 1:
-        raise Misused(f"--for {duration} is shorter than one slot of {every} ms")
-    if instance is not None and dcgm is None and vllm is None:
-        queries = NodeQueries.runtime(instance)
-    elif instance is None and dcgm is not None and vllm is not None:
-        queries = NodeQueries.gpu_server(dcgm, vllm)
+    What a Prometheus saw is asked for at once; other sources look for as long as told.
+    """
+    from wellhead.oracle.fleet_file import read_fleet
+    from wellhead.oracle.observing import observe_now, scraped_node
+
+    if (sources is None) == (prometheus is None):
+        raise Misused("name either a file of sources or a Prometheus")
+    if sources is not None:
+        settings = read_fleet(sources)
     else:
-        raise Misused("name the node's series: by --instance a runtime's, or by --dcgm and --vllm a server's")
-    seen, evidence = observe_now(prometheus, canary, node, queries, slots, every)
+        instances = {"runtime": instance, "dcgm": dcgm, "vllm": vllm}
+        given = {kind: label for kind, label in instances.items() if label is not None}
+        if set(given) not in ({"runtime"}, {"dcgm", "vllm"}):
+            raise Misused(
+                "name the node's series: by --instance a runtime's, or by --dcgm and --vllm a server's"
+            )
+        settings = scraped_node(node, prometheus or "", canary, given, every)
+    if node not in (one.id for one in settings.nodes):
+        known = ", ".join(str(one.id) for one in settings.nodes) or "none"
+        raise Misused(f"{sources} tells nothing of node {node}; its nodes: {known}")
+    slot_ms = settings.slot_ms
+    slots = parse_duration(duration, "--for") * 1000 // slot_ms
+    if slots < 1:
+        raise Misused(f"--for {duration} is shorter than one slot of {slot_ms} ms")
+    with Console(stderr=True).status(f"looking at node {node} for {duration}"):
+        seen = asyncio.run(observe_now(settings, slots))[node]
+    observation, took = seen.observation, sorted(seen.took_ms)
     data: dict[str, Any] = {
         "node": node,
-        "from_ms": seen.window.first_slot * every,
-        "slot_ms": every,
+        "from_ms": observation.window.first_slot * slot_ms,
+        "slot_ms": slot_ms,
         "slots": slots,
-        "covered_slots": seen.live_slots,
-        "up_slots": seen.up_slots,
-        "states": seen.states,
-        "gained": asdict(seen.gained),
-        "evidence_hash": f"0x{evidence.hash.hex()}",
+        "covered_slots": observation.live_slots,
+        "up_slots": observation.up_slots,
+        "states": observation.states,
+        "gained": asdict(observation.gained),
+        "answered_in_ms": {"median": took[len(took) // 2], "longest": took[-1]} if took else None,
+        "evidence_hash": f"0x{seen.evidence.hash.hex()}",
     }
     pairs = [render.fact(name, value) for name, value in data.items()]
-    answers = [{"selector": one.selector, "answer": one.body.decode()} for one in evidence.asked]
-    render.emit(as_json, data | {"evidence": answers}, lambda console: console.print(render.facts(pairs)))
+    evidence = [{"asked": one.asked, "answer": one.body.decode()} for one in seen.evidence.exhibits]
+
+    def draw(console: Console) -> None:
+        console.print(render.facts(pairs))
+        for fault in seen.faults:
+            console.print(f"noted: {fault}", markup=False)
+
+    render.emit(as_json, data | {"faults": list(seen.faults), "evidence": evidence}, draw)
 
 
 @app.command()

@@ -56,7 +56,7 @@ class Measuring:
         reporters = [
             Reporter(
                 account,
-                [Target.runtime(listed.node, site.runtime_url)],
+                [Target(listed.node, site.runtime_url)],
                 Canary(stage.chain.url, chain_id),
                 INTERVAL_MS,
                 silent=number == SILENT,

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from wellhead.errors import Misused, Refused
+from wellhead.oracle.fleet import slot_at
 from wellhead.oracle.observation import Window
-from wellhead.oracle.sampler import Reporter, slot_at
+from wellhead.oracle.sampler import Reporter
 from wellhead.oracle.sealed import Revealed, Unsealed
 
 START_TIMEOUT_SECONDS = 10  # a reporter that has not sampled by then starts its window with unknown
