@@ -15,8 +15,13 @@ import {NodeRecord, PackedRecord, Reading} from "../types/NodeRecord.sol";
 interface ITelemetryOracle {
     /* EVENTS */
 
+    /// @param evidenceHash See `report`.
     /// @param records The pushed records, 36 bytes each: node id (4), packed record (32).
-    event Reported(uint24 indexed round, bytes23 root, address indexed transmitter, bytes records);
+    event Reported(
+        uint24 indexed round, bytes23 root, bytes32 evidenceHash, address indexed transmitter, bytes records
+    );
+    /// @param records All that were proven, as above; of them those took their nodes' slots that were newer.
+    event RecordsPushed(uint24 indexed round, address indexed transmitter, bytes records);
     event RoundVetoed(uint24 indexed round, address indexed guardian, string reason);
     event RecordRestored(
         NodeId indexed node, uint24 indexed round, PackedRecord record, address indexed caller
@@ -34,7 +39,7 @@ interface ITelemetryOracle {
     error TelemetryOracle_StaleRound(uint24 round, uint24 latestRound);
     /// @notice The window of `round` runs until `windowEnd`; report it then.
     error TelemetryOracle_WindowNotEnded(uint24 round, uint256 windowEnd, uint256 timestamp);
-    /// @notice Pushed records must be whole entries of 36 bytes.
+    /// @notice Pushed records must be whole entries of 36 bytes; a push needs at least one.
     error TelemetryOracle_MalformedRecords(uint256 length);
     /// @notice Pushed node ids must start above 0 and strictly ascend.
     error TelemetryOracle_NodesNotAscending(NodeId previous, NodeId node);
@@ -49,21 +54,43 @@ interface ITelemetryOracle {
     error TelemetryOracle_RoundFinal(uint24 round, uint256 finalAt);
     /// @notice The proof leads from this node's record to `computedRoot`, which is not the round's.
     error TelemetryOracle_ForgedProof(uint24 round, NodeId node, bytes23 computedRoot);
+    /// @notice Records and proof lead to `computedRoot`, which is not the round's: a record is not of the round, or
+    /// the records are no whole branch of its tree.
+    error TelemetryOracle_ForgedBranch(uint24 round, bytes23 computedRoot);
 
     /* REPORTING */
 
     /// @notice Takes a report that k reporters signed. Anyone may transmit it.
     /// @dev Signed is the EIP-712 message `Report(bytes32 configDigest,uint24 round,bytes23 root,bytes32
-    /// recordsHash)` of the domain ("Wellhead TelemetryOracle", "1"); recordsHash = keccak256(records).
+    /// evidenceHash,bytes32 recordsHash)` of the domain ("Wellhead TelemetryOracle", "1"); recordsHash =
+    /// keccak256(records).
     /// @param round Above `latestRound`; its window must have ended.
     /// @param root First 23 bytes of the Merkle root over all nodes' records; see RecordTree.
+    /// @param evidenceHash Over what the reporters keep as raw evidence: keccak256 of, for every reporter whose
+    /// observations counted, ascending, its address (20 bytes) and the keccak256 of its evidence (32). Whoever asks
+    /// each of them for its evidence can so check all of it against the chain. Not judged here.
     /// @param records Records to push, 36 bytes each: node id (4), packed record (32); ids strictly ascending.
     /// Each must end with the window and follow the pushed record that it replaces (see NodeRecords), unless
     /// that one's round was vetoed. They are not proved against `root`: reporters compare before they sign.
     /// Reporters owe one history per node: whatever `latestRecord` says, a record must follow the node's record in
     /// the newest unvetoed round, of which they keep all. The contract has forgotten it if a veto came between.
     /// @param signatures k EIP-2098 compact signatures, by ascending signer. Errors: see Quorum.
-    function report(uint24 round, bytes23 root, bytes calldata records, bytes calldata signatures) external;
+    function report(
+        uint24 round,
+        bytes23 root,
+        bytes32 evidenceHash,
+        bytes calldata records,
+        bytes calldata signatures
+    ) external;
+
+    /// @notice Pushes further records of an unvetoed round, final or not, proved against its root all at once. Anyone
+    /// may: no signature is needed, so what is too much for one transaction is split without asking reporters.
+    /// @dev A node keeps a pushed record that stands and is as new: so no record is pushed twice, nobody makes a
+    /// push fail by pushing a part of it before, and one that comes late does no harm. Otherwise the rules of `report`.
+    /// @param records As in `report`; together all leaves below one branch of the tree: 2^h leaves, the first one's
+    /// place a multiple of 2^h, or as many as there are from such a place to the end.
+    /// @param proof Merkle path from that branch to the root; empty for the whole tree.
+    function push(uint24 round, bytes calldata records, bytes32[] calldata proof) external;
 
     /// @notice Declares a reported round void. Guardian only, and only before the round is final.
     function veto(uint24 round, string calldata reason) external;
@@ -110,6 +137,11 @@ interface ITelemetryOracle {
     function roundEndedBy(uint40 timestamp) external view returns (uint24);
 
     /* CONFIGURATION */
+
+    /// @notice Reverts unless `signatures` are the quorum of the present reporters for `messageHash`, given as in
+    /// `report`: for contracts that let reporters decide something else. They put `configDigest` and an EIP-712
+    /// domain of their own under what is signed. Errors: see Quorum.
+    function requireQuorum(bytes32 messageHash, bytes calldata signatures) external view;
 
     function genesis() external view returns (uint40);
     function windowSeconds() external view returns (uint32);

@@ -8,7 +8,7 @@ import {FixedPointMathLib} from "solady/src/utils/FixedPointMathLib.sol";
 import {ITelemetryOracle} from "../interfaces/ITelemetryOracle.sol";
 import {NodeRecords} from "../libraries/NodeRecords.sol";
 import {Quorum} from "../libraries/Quorum.sol";
-import {RecordTree} from "../libraries/RecordTree.sol";
+import {ENTRY_BYTES, RecordTree} from "../libraries/RecordTree.sol";
 import {NodeRecord, PackedRecord, Reading} from "../types/NodeRecord.sol";
 import {NodeId} from "../types/NodeTypes.sol";
 
@@ -24,11 +24,9 @@ contract TelemetryOracle is ITelemetryOracle, EIP712, Ownable {
     uint256 private constant MAX_RING_ROUNDS = 65_536;
     uint256 private constant GENESIS_TOLERANCE_SECONDS = 7 days;
 
-    bytes32 private constant REPORT_TYPEHASH =
-        keccak256("Report(bytes32 configDigest,uint24 round,bytes23 root,bytes32 recordsHash)");
-
-    /// @dev A pushed entry: node id (4 bytes), record (32).
-    uint256 private constant ENTRY_BYTES = 36;
+    bytes32 private constant REPORT_TYPEHASH = keccak256(
+        "Report(bytes32 configDigest,uint24 round,bytes23 root,bytes32 evidenceHash,bytes32 recordsHash)"
+    );
 
     /* IMMUTABLES */
 
@@ -112,7 +110,13 @@ contract TelemetryOracle is ITelemetryOracle, EIP712, Ownable {
     /* REPORTING */
 
     /// @inheritdoc ITelemetryOracle
-    function report(uint24 round, bytes23 root, bytes calldata records, bytes calldata signatures) external {
+    function report(
+        uint24 round,
+        bytes23 root,
+        bytes32 evidenceHash,
+        bytes calldata records,
+        bytes calldata signatures
+    ) external {
         State memory current = _state;
 
         // Check: a later round than any before, whose window has ended, signed by a quorum.
@@ -122,8 +126,9 @@ contract TelemetryOracle is ITelemetryOracle, EIP712, Ownable {
             windowEnd <= block.timestamp, TelemetryOracle_WindowNotEnded(round, windowEnd, block.timestamp)
         );
         bytes32 digest = Quorum.digestAt(current.reporters);
-        bytes32 message =
-            _hashTypedData(keccak256(abi.encode(REPORT_TYPEHASH, digest, round, root, keccak256(records))));
+        bytes32 message = _hashTypedData(
+            keccak256(abi.encode(REPORT_TYPEHASH, digest, round, root, evidenceHash, keccak256(records)))
+        );
         Quorum.verify(current.reporters, current.quorum, message, signatures);
 
         // Effect: the round takes its slot of the ring; pushed records replace their nodes' last ones.
@@ -132,7 +137,20 @@ contract TelemetryOracle is ITelemetryOracle, EIP712, Ownable {
         Round storage slot = _rounds[round % ringRounds];
         (slot.root, slot.postedAt, slot.number, slot.vetoed) = (root, uint40(block.timestamp), round, false);
         _push(records, windowEnd, windowEndOf(current.lastVetoedRound));
-        emit Reported(round, root, msg.sender, records);
+        emit Reported(round, root, evidenceHash, msg.sender, records);
+    }
+
+    /// @inheritdoc ITelemetryOracle
+    function push(uint24 round, bytes calldata records, bytes32[] calldata proof) external {
+        // Check: all the leaves below one branch of an unvetoed round's tree.
+        require(records.length >= ENTRY_BYTES, TelemetryOracle_MalformedRecords(records.length));
+        Round memory posted = _unvetoed(round);
+        bytes23 computed = RecordTree.rootFrom(RecordTree.branchOf(records), proof);
+        require(computed == posted.root, TelemetryOracle_ForgedBranch(round, computed));
+
+        // Effect: they replace their nodes' last records where those are older.
+        _push(records, windowEndOf(round), windowEndOf(_state.lastVetoedRound));
+        emit RecordsPushed(round, msg.sender, records);
     }
 
     /// @inheritdoc ITelemetryOracle
@@ -151,9 +169,12 @@ contract TelemetryOracle is ITelemetryOracle, EIP712, Ownable {
 
     /// @inheritdoc ITelemetryOracle
     function restore(NodeId node, Reading calldata reading) external {
-        // Check: a proven record, in place of a vetoed one, of none, or of one that it follows.
+        // Check: a proven and possible record, in place of a vetoed one, of none, or of one that it follows.
         _requireProven(node, reading, _unvetoed(reading.round));
-        _requireReplaces(_latest[NodeId.unwrap(node)], reading.record, windowEndOf(_state.lastVetoedRound));
+        PackedRecord held = _latest[NodeId.unwrap(node)];
+        if (_stands(held, windowEndOf(_state.lastVetoedRound))) {
+            NodeRecords.requireFollows(held, reading.record);
+        }
 
         // Effect: replace the pushed record.
         _latest[NodeId.unwrap(node)] = reading.record;
@@ -186,9 +207,7 @@ contract TelemetryOracle is ITelemetryOracle, EIP712, Ownable {
     /// @inheritdoc ITelemetryOracle
     function latestRecord(NodeId node) external view returns (NodeRecord memory record) {
         PackedRecord held = _latest[NodeId.unwrap(node)];
-        bool stands =
-            NodeRecords.windowEndOf(held) > windowEndOf(_state.lastVetoedRound) || _standsInRing(held);
-        if (stands) record = NodeRecords.unpack(held);
+        if (_stands(held, windowEndOf(_state.lastVetoedRound))) record = NodeRecords.unpack(held);
     }
 
     /* ROUNDS */
@@ -249,6 +268,11 @@ contract TelemetryOracle is ITelemetryOracle, EIP712, Ownable {
     }
 
     /// @inheritdoc ITelemetryOracle
+    function requireQuorum(bytes32 messageHash, bytes calldata signatures) external view {
+        Quorum.verify(_state.reporters, _state.quorum, messageHash, signatures);
+    }
+
+    /// @inheritdoc ITelemetryOracle
     function configDigest() external view returns (bytes32) {
         return Quorum.digestAt(_state.reporters);
     }
@@ -271,7 +295,8 @@ contract TelemetryOracle is ITelemetryOracle, EIP712, Ownable {
         guardian = guardian_;
     }
 
-    /// @dev Writes each entry of `records` to its node's slot.
+    /// @dev Writes each entry of `records` to its node's slot: it must follow what stands there, or be possible where
+    /// nothing stands.
     function _push(bytes calldata records, uint40 windowEnd, uint40 lastVetoedEnd) private {
         require(records.length % ENTRY_BYTES == 0, TelemetryOracle_MalformedRecords(records.length));
         uint32 previous = 0;
@@ -288,27 +313,28 @@ contract TelemetryOracle is ITelemetryOracle, EIP712, Ownable {
                 if (recordEnd != windowEnd) {
                     revert TelemetryOracle_WindowMismatch(NodeId.wrap(node), recordEnd, windowEnd);
                 }
-                _requireReplaces(_latest[node], record, lastVetoedEnd);
+                previous = node;
+                PackedRecord held = _latest[node];
+                if (_stands(held, lastVetoedEnd)) {
+                    if (NodeRecords.windowEndOf(held) >= windowEnd) continue; // pushed before, or newer
+                    NodeRecords.requireFollows(held, record);
+                } else {
+                    NodeRecords.check(record);
+                }
 
                 // Effect: one slot per node.
                 _latest[node] = record;
-                previous = node;
             }
         }
     }
 
-    /// @dev A record takes a slot if it follows what stands there, or if it is possible and nothing stands there.
-    function _requireReplaces(PackedRecord held, PackedRecord record, uint40 lastVetoedEnd) private view {
-        if (NodeRecords.windowEndOf(held) > lastVetoedEnd || _standsInRing(held)) {
-            NodeRecords.requireFollows(held, record);
-        } else {
-            NodeRecords.check(record);
-        }
+    /// @dev Whether there is a pushed record of an unvetoed round. No need to ask the ring above the last vetoed.
+    function _stands(PackedRecord held, uint40 lastVetoedEnd) private view returns (bool) {
+        return NodeRecords.windowEndOf(held) > lastVetoedEnd || _standsInRing(held);
     }
 
-    /// @dev Whether there is a pushed record and its round is known and unvetoed. No need to ask above the last
-    /// vetoed round. What the ring has forgotten may have been vetoed and does not stand: else a vetoed record
-    /// could keep its node from being pushed for ever.
+    /// @dev Whether there is a pushed record and its round is known and unvetoed. What the ring has forgotten may
+    /// have been vetoed and does not stand: else a vetoed record could keep its node from being pushed for ever.
     function _standsInRing(PackedRecord held) private view returns (bool) {
         uint40 heldEnd = NodeRecords.windowEndOf(held);
         if (heldEnd == 0) return false;

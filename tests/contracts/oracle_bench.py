@@ -21,6 +21,7 @@ WINDOW_SECONDS = 3_600
 DELAY_SECONDS = 7_200
 RING_ROUNDS = 64
 NO_ROOT = bytes(23)
+EVIDENCE = bytes(range(1, 33))
 
 
 class OracleBench:
@@ -91,10 +92,10 @@ class OracleBench:
     def pass_delay(self) -> None:
         local.advance(self.w3, DELAY_SECONDS)
 
-    def message(self, round_number: int, root: bytes, entries: bytes) -> bytes:
+    def message(self, round_number: int, root: bytes, entries: bytes, evidence: bytes = EVIDENCE) -> bytes:
         digest = self.functions.configDigest().call()
         return quorum.report_hash(
-            self.w3.eth.chain_id, self.contract.address, digest, round_number, root, entries
+            self.w3.eth.chain_id, self.contract.address, digest, round_number, root, evidence, entries
         )
 
     def signed(
@@ -107,7 +108,7 @@ class OracleBench:
         """The call that brings this report, signed by the first k reporters unless `signers` are named."""
         chosen: Sequence[LocalAccount] = list(self.keys[:3] if signers is None else signers)
         signatures = quorum.sign(self.message(round_number, root, entries), chosen)
-        return self.functions.report(round_number, root, entries, signatures)
+        return self.functions.report(round_number, root, EVIDENCE, entries, signatures)
 
     def report(
         self, round_number: int, records: Mapping[int, NodeRecord], pushed: Iterable[int] | None = None

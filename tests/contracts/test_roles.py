@@ -97,6 +97,7 @@ TABLE: dict[str, dict[str, Role | None]] = {
     | {
         "report": QUORUM,
         "veto": Role(("guardian",), "TelemetryOracle_NotGuardian"),
+        "push": ANYONE,
         "restore": ANYONE,
         "setReporters": OWNER,
         "setGuardian": OWNER,

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from eth_account.signers.local import LocalAccount
-from oracle_bench import FAULTY, NO_ROOT, RING_ROUNDS, OracleBench
+from oracle_bench import EVIDENCE, FAULTY, NO_ROOT, RING_ROUNDS, OracleBench
 from web3 import Web3
 
 from wellhead.chain import local
@@ -33,6 +33,7 @@ def test_a_report_names_its_root_and_pushes_records(
     assert dict(event["args"]) == {
         "round": 5,
         "root": ROOT,
+        "evidenceHash": EVIDENCE,
         "transmitter": actors["stranger"],
         "records": entries,
     }
@@ -86,22 +87,22 @@ def test_too_few_and_too_many_signatures_are_refused(oracle: OracleBench, revert
     signatures = signatures_of(oracle, *oracle.keys)
     for count in (0, 2, 4, 5):
         with reverts("Quorum_WrongSignatureLength", 64 * count, 192):
-            oracle.functions.report(1, ROOT, b"", b"".join(signatures[:count])).call()
+            oracle.functions.report(1, ROOT, EVIDENCE, b"", b"".join(signatures[:count])).call()
     with reverts("Quorum_WrongSignatureLength", 191, 192):
-        oracle.functions.report(1, ROOT, b"", b"".join(signatures[:3])[:-1]).call()
+        oracle.functions.report(1, ROOT, EVIDENCE, b"", b"".join(signatures[:3])[:-1]).call()
 
 
 def test_one_signer_twice_is_refused(oracle: OracleBench, reverts: Any) -> None:
     first, second = signatures_of(oracle, *oracle.keys[:2])
     address = oracle.addresses[1]
     with reverts("Quorum_SignaturesNotAscending", 2, address, address):
-        oracle.functions.report(1, ROOT, b"", first + second + second).call()
+        oracle.functions.report(1, ROOT, EVIDENCE, b"", first + second + second).call()
 
 
 def test_unsorted_signatures_are_refused(oracle: OracleBench, reverts: Any) -> None:
     first, second, third = signatures_of(oracle, *oracle.keys[:3])
     with reverts("Quorum_SignaturesNotAscending", 2, oracle.addresses[2], oracle.addresses[1]):
-        oracle.functions.report(1, ROOT, b"", first + third + second).call()
+        oracle.functions.report(1, ROOT, EVIDENCE, b"", first + third + second).call()
 
 
 def test_a_foreign_signature_is_refused(
@@ -110,13 +111,13 @@ def test_a_foreign_signature_is_refused(
     ordered = sorted([*oracle.keys[:2], keys["stranger"]], key=lambda key: int(key.address, 16))
     place = ordered.index(keys["stranger"])
     with reverts("Quorum_ForeignSigner", place, keys["stranger"].address):
-        oracle.functions.report(1, ROOT, b"", b"".join(signatures_of(oracle, *ordered))).call()
+        oracle.functions.report(1, ROOT, EVIDENCE, b"", b"".join(signatures_of(oracle, *ordered))).call()
 
 
 def test_an_invalid_signature_is_refused(oracle: OracleBench, reverts: Any) -> None:
     first, second = signatures_of(oracle, *oracle.keys[:2])
     with reverts("Quorum_InvalidSignature", 2):
-        oracle.functions.report(1, ROOT, b"", first + second + bytes(64)).call()
+        oracle.functions.report(1, ROOT, EVIDENCE, b"", first + second + bytes(64)).call()
 
 
 def refusal_of(message: bytes, signatures: bytes, oracle: OracleBench) -> tuple[Any, ...]:
@@ -127,16 +128,18 @@ def refusal_of(message: bytes, signatures: bytes, oracle: OracleBench) -> tuple[
     return refusal.value.name, *refusal.value.values
 
 
-@pytest.mark.parametrize("change", ["round", "root", "records"])
+@pytest.mark.parametrize("change", ["round", "root", "evidence", "records"])
 def test_signatures_count_for_what_was_signed_only(oracle: OracleBench, reverts: Any, change: str) -> None:
     signatures = b"".join(signatures_of(oracle, *oracle.keys[:3]))
-    oracle.functions.report(1, ROOT, b"", signatures).call()
+    oracle.functions.report(1, ROOT, EVIDENCE, b"", signatures).call()
     told = {
-        "round": (2, ROOT, b""),
-        "root": (1, ROOT[::-1], b""),
-        "records": (1, ROOT, pack_entries({1: oracle.record(1)})),
+        "round": (2, ROOT, EVIDENCE, b""),
+        "root": (1, ROOT[::-1], EVIDENCE, b""),
+        "evidence": (1, ROOT, EVIDENCE[::-1], b""),
+        "records": (1, ROOT, EVIDENCE, pack_entries({1: oracle.record(1)})),
     }[change]
-    with reverts(*refusal_of(oracle.message(*told), signatures, oracle)):
+    number, root, evidence, entries = told
+    with reverts(*refusal_of(oracle.message(number, root, entries, evidence), signatures, oracle)):
         oracle.functions.report(*told, signatures).call()
 
 
@@ -144,7 +147,7 @@ def test_signatures_die_with_their_configuration(
     oracle: OracleBench, send: Any, actors: Mapping[str, str], reverts: Any
 ) -> None:
     signatures = quorum.sign(oracle.message(1, ROOT, b""), oracle.keys[:3])
-    call = oracle.functions.report(1, ROOT, b"", signatures)
+    call = oracle.functions.report(1, ROOT, EVIDENCE, b"", signatures)
     call.call()
     send(oracle.functions.setReporters(oracle.addresses, FAULTY), sender=actors["owner"])
     with reverts(*refusal_of(oracle.message(1, ROOT, b""), signatures, oracle)):
@@ -163,10 +166,10 @@ def test_a_dismissed_reporter_counts_no_more(
 
 def test_signatures_do_not_travel_between_oracles(oracle: OracleBench, deploy: Any, reverts: Any) -> None:
     signatures = quorum.sign(oracle.message(1, ROOT, b""), oracle.keys[:3])
-    oracle.functions.report(1, ROOT, b"", signatures).call()
+    oracle.functions.report(1, ROOT, EVIDENCE, b"", signatures).call()
     other = oracle.elsewhere(deploy)
     with reverts(*refusal_of(other.message(1, ROOT, b""), signatures, other)):
-        other.functions.report(1, ROOT, b"", signatures).call()
+        other.functions.report(1, ROOT, EVIDENCE, b"", signatures).call()
 
 
 def test_the_ring_forgets(oracle: OracleBench) -> None:

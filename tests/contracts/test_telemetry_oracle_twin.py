@@ -11,7 +11,7 @@ import pytest
 from web3.contract import Contract
 from web3.exceptions import ContractCustomError
 
-from wellhead.reference.merkle import RecordTree, leaf_of, root_from
+from wellhead.reference.merkle import RecordTree, branch_of, leaf_of, root_from
 from wellhead.reference.record import NodeDelta, NodeRecord, RecordError, difference
 
 SEED = 20_260_715
@@ -144,6 +144,11 @@ def test_roots_agree(rules: Contract, rng: random.Random) -> None:
         for node in rng.sample(nodes, min(count, 4)):
             _, record, proof = tree.reading(1, node)
             assert rules.functions.rootFrom(node, record, proof).call() == tree.root
+        for height in range(tree.height + 1):
+            place = rng.randrange(-(-count // (1 << height)))
+            branch = tree.branch(height, place)
+            assert rules.functions.branchRootFrom(*branch).call() == tree.root
+            assert root_from(branch_of(branch.entries), branch.proof) == tree.root
     path = [rng.randbytes(32) for _ in range(20)]
     leaf_record = rng.randbytes(32)
     assert rules.functions.rootFrom(5, leaf_record, path).call() == root_from(leaf_of(5, leaf_record), path)

@@ -39,4 +39,12 @@ contract NodeRecordsDouble {
     {
         return RecordTree.rootFrom(RecordTree.leafOf(node, record), proof);
     }
+
+    function branchRootFrom(bytes calldata entries, bytes32[] calldata proof)
+        external
+        pure
+        returns (bytes23)
+    {
+        return RecordTree.rootFrom(RecordTree.branchOf(entries), proof);
+    }
 }

@@ -54,7 +54,7 @@ contract OracleHandler is OracleModel {
         uint256 k = _needed();
         bytes32 message = _message(draft, oracle.configDigest());
         uint256[] memory signers = _someMembers(seed);
-        way = way % 6;
+        way = way % 7;
         bytes4 expected;
         if (way == 0) {
             assembly ("memory-safe") {
@@ -74,8 +74,10 @@ contract OracleHandler is OracleModel {
             expected = Quorum.Quorum_ForeignSigner.selector;
         } else if (way == 4) {
             message = _message(draft, previousDigest); // of an old configuration, or of another oracle
-        } else {
+        } else if (way == 5) {
             draft.root ^= bytes23(uint184(1) << uint184(seed % 184)); // not what was signed
+        } else {
+            draft.evidence ^= bytes32(1 << seed % 256); // not what was signed
         }
         _refused(draft, _sign(message, signers), expected);
     }

@@ -29,6 +29,7 @@ abstract contract OracleModel is Property {
     struct Draft {
         uint24 round;
         bytes23 root;
+        bytes32 evidence;
         bytes entries;
         PackedRecord[5] records;
     }
@@ -162,7 +163,7 @@ abstract contract OracleModel is Property {
         Draft memory draft = _draft(round, seed, badLeaf);
         bytes32 message = _message(draft, oracle.configDigest());
         bytes memory signatures = _sign(message, _someMembers(seed));
-        oracle.report(draft.round, draft.root, draft.entries, signatures);
+        oracle.report(draft.round, draft.root, draft.evidence, draft.entries, signatures);
 
         for (uint256 i; i < HONEST; ++i) {
             if (_pushes(seed) >> i & 1 == 1) latest[i] = Pushed(round, draft.records[i]);
@@ -173,8 +174,9 @@ abstract contract OracleModel is Property {
 
     /// An empty `expected` leaves the error open: random signers decide it.
     function _refused(Draft memory draft, bytes memory signatures, bytes4 expected) internal {
-        bytes memory call =
-            abi.encodeCall(ITelemetryOracle.report, (draft.round, draft.root, draft.entries, signatures));
+        bytes memory call = abi.encodeCall(
+            ITelemetryOracle.report, (draft.round, draft.root, draft.evidence, draft.entries, signatures)
+        );
         if (expected != bytes4(0)) {
             _expect(call, expected);
             return;
@@ -215,6 +217,7 @@ abstract contract OracleModel is Property {
                 PackedRecord.wrap(PackedRecord.unwrap(draft.records[HONEST]) & ~bytes32(uint256(255)));
         }
         draft.root = bytes23(_level(draft.records)[4]);
+        draft.evidence = keccak256(abi.encode(seed, "evidence"));
         draft.entries = _entries(draft.records, _pushes(seed));
     }
 
@@ -262,8 +265,9 @@ abstract contract OracleModel is Property {
     }
 
     function _message(Draft memory draft, bytes32 digest) internal view returns (bytes32) {
-        bytes32 typeHash =
-            keccak256("Report(bytes32 configDigest,uint24 round,bytes23 root,bytes32 recordsHash)");
+        bytes32 typeHash = keccak256(
+            "Report(bytes32 configDigest,uint24 round,bytes23 root,bytes32 evidenceHash,bytes32 recordsHash)"
+        );
         bytes32 domain = keccak256(
             abi.encode(
                 keccak256(
@@ -275,8 +279,9 @@ abstract contract OracleModel is Property {
                 address(oracle)
             )
         );
-        bytes32 report =
-            keccak256(abi.encode(typeHash, digest, draft.round, draft.root, keccak256(draft.entries)));
+        bytes32 report = keccak256(
+            abi.encode(typeHash, digest, draft.round, draft.root, draft.evidence, keccak256(draft.entries))
+        );
         return keccak256(abi.encodePacked(hex"1901", domain, report));
     }
 

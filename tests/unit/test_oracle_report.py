@@ -6,21 +6,23 @@ import dataclasses
 
 import pytest
 from eth_account.signers.local import LocalAccount
+from eth_hash.auto import keccak
 
 from wellhead.chain.keys import local_account
 from wellhead.errors import Refused
 from wellhead.oracle.draft import Basis, OracleConfig, draft
 from wellhead.oracle.observation import Counters, Observation, Window
+from wellhead.oracle.pushing import MAX_REPORTED
 from wellhead.oracle.report import Report, co_sign
 from wellhead.oracle.review import Tolerance, objections
 from wellhead.oracle.round import TimeScale, first_record
 from wellhead.oracle.sealed import Revealed, commitment_hash, fault_of_reveal, seal
 from wellhead.reference.merkle import verify
 from wellhead.reference.quorum import SIGNATURE_BYTES, signer_of
+from wellhead.reference.record import ENTRY_BYTES
 
 START = 1_700_000_000
 ROUND = 4
-EVIDENCE = b"\xee" * 32
 STATES = "UUUUDDUUUU"
 WINDOW = Window(100, len(STATES), 1000)
 HONEST = Counters(tokens=500_000, busy_micros=6_000_000, energy_microjoules=0)
@@ -35,10 +37,14 @@ CONFIG = OracleConfig(
 )
 
 
+def evidence_of(account: LocalAccount) -> bytes:
+    return keccak(account.address.encode())
+
+
 def reveal(account: LocalAccount, states: str = STATES, gained: Counters = HONEST) -> Revealed:
     window = dataclasses.replace(WINDOW, slots=len(states))
     seen = Observation(account.address, 7, window, states, gained)
-    return seal(account, CONFIG.config_digest, ROUND, {7: seen}, EVIDENCE, account.key)
+    return seal(account, CONFIG.config_digest, ROUND, {7: seen}, evidence_of(account), account.key)
 
 
 def basis(*revealed: Revealed) -> Basis:
@@ -77,7 +83,8 @@ def test_the_report_proves_its_records() -> None:
     report = co_sign(basis(*honest(3)), ACCOUNTS)
     reading = report.reading(7)
     assert verify(report.root, 7, reading.record, reading.proof)
-    assert report.arguments == (4, report.root, report.draft.entries, report.signatures)
+    told = report.draft.evidence_hash, report.draft.entries, report.signatures
+    assert report.arguments == (4, report.root, *told)
     assert len(report.root) == 23
 
 
@@ -159,7 +166,7 @@ def test_a_commitment_cannot_be_changed_after_the_others_are_seen() -> None:
     assert fault(changed) == "reveals something else than it committed to"
     other_evidence = dataclasses.replace(first, evidence_hash=b"\xef" * 32)
     assert fault(other_evidence) == "reveals something else than it committed to"
-    assert commitment_hash(first.observations, EVIDENCE, b"\x00" * 32) != first.commitment.hash
+    assert commitment_hash(first.observations, first.evidence_hash, b"\x00" * 32) != first.commitment.hash
 
 
 def test_a_commitment_is_worth_nothing_in_another_round_or_configuration() -> None:
@@ -210,3 +217,35 @@ def test_notes_and_carried_energy_come_out() -> None:
     assert report.notes == ("node 7: 20 GPU-seconds busy, but 1 GPU up for 8 s give 8",)
     assert report.carried_microjoules == {7: 100_000_000}
     assert report.records[7].energy_wh == 1
+
+
+@pytest.mark.parametrize("moved", [-1, 1])
+def test_bytes_cannot_move_between_salt_and_evidence(moved: int) -> None:
+    good = reveal(ACCOUNTS[0])
+    joined = good.salt + good.evidence_hash
+    torn = dataclasses.replace(good, salt=joined[: 32 + moved], evidence_hash=joined[32 + moved :])
+    assert f"{32 + moved} bytes of salt" in fault(torn)
+
+
+def test_the_report_names_the_evidence_of_every_reporter_that_counts() -> None:
+    short = reveal(ACCOUNTS[3], "UU")
+    report = co_sign(basis(*honest(3), short), ACCOUNTS[:3])
+    counted = sorted((bytes.fromhex(a.address[2:]), evidence_of(a)) for a in ACCOUNTS[:3])
+    expected = keccak(b"".join(address + kept for address, kept in counted))
+    assert report.draft.evidence_hash == report.arguments[2] == expected
+    third = honest(3)[2]
+    other = seal(ACCOUNTS[2], CONFIG.config_digest, ROUND, third.observations, bytes(32), third.salt)
+    assert draft(basis(*honest(2), other)).evidence_hash != expected
+
+
+@pytest.mark.parametrize(("nodes", "pushed"), [(MAX_REPORTED, MAX_REPORTED), (MAX_REPORTED + 1, 0)])
+def test_of_too_many_nodes_a_report_names_the_root_alone(nodes: int, pushed: int) -> None:
+    def seen_by(account: LocalAccount) -> Revealed:
+        seen = {n: Observation(account.address, n, WINDOW, STATES, HONEST) for n in range(1, nodes + 1)}
+        return seal(account, CONFIG.config_digest, ROUND, seen, evidence_of(account), account.key)
+
+    given = basis(*(seen_by(account) for account in ACCOUNTS[:3]))
+    previous = {node: first_record(START, 1) for node in range(1, nodes + 1)}
+    drafted = draft(dataclasses.replace(given, previous=previous))
+    assert len(drafted.entries) == pushed * ENTRY_BYTES
+    assert len(drafted.records) == nodes

@@ -32,7 +32,7 @@ class OracleStandIn:
         records = {node: record(round_number, units) for node, units in work.items()}
         entries = {node: records[node] for node in (pushed if pushed is not None else records)}
         tree = self.trees[round_number] = RecordTree(records.items())
-        self.posted.append(PostedReport(round_number, tree.root, pack_entries(entries), False))
+        self.posted.append(PostedReport(round_number, tree.root, bytes(32), pack_entries(entries), False))
 
     def reports(self, rounds: Sequence[int]) -> list[PostedReport]:
         return [report for report in self.posted if report.round in rounds]

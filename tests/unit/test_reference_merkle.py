@@ -8,8 +8,8 @@ import pytest
 from eth_hash.auto import keccak
 
 from wellhead.reference import merkle
-from wellhead.reference.merkle import MerkleError, RecordTree, leaf_of, root_from, verify
-from wellhead.reference.record import NodeRecord, RecordError
+from wellhead.reference.merkle import MerkleError, RecordTree, branch_of, leaf_of, root_from, verify
+from wellhead.reference.record import ENTRY_BYTES, NodeRecord, RecordError, pack_entries
 
 SEED = 1859
 
@@ -58,6 +58,36 @@ def test_every_node_is_proven_and_no_other(count: int) -> None:
         assert not verify(tree.root, node, packed, [*proof, bytes(32)])
         if proof:
             assert not verify(tree.root, node, packed, proof[:-1])
+
+
+@pytest.mark.parametrize("count", [*range(1, 18), 31, 32, 33])
+def test_every_branch_is_proven_and_nothing_else(count: int) -> None:
+    tree = RecordTree(records(count))
+    for height in range(tree.height + 1):
+        joined = b""
+        for place in range(-(-count // (1 << height))):
+            entries, proof = tree.branch(height, place)
+            assert root_from(branch_of(entries), proof) == tree.root
+            assert root_from(branch_of(entries), [*proof, bytes(32)]) != tree.root
+            if len(entries) > ENTRY_BYTES:
+                assert root_from(branch_of(entries[ENTRY_BYTES:]), proof) != tree.root
+            flawed = entries[:-1] + bytes([entries[-1] ^ 1])
+            assert root_from(branch_of(flawed), proof) != tree.root
+            joined += entries
+        assert joined == pack_entries(dict(records(count)))
+
+
+@pytest.mark.parametrize(("height", "place"), [(-1, 0), (0, 5), (1, 3), (3, 1), (4, 0), (0, -1)])
+def test_a_tree_has_no_other_branches(height: int, place: int) -> None:
+    with pytest.raises(MerkleError, match=f"no branch {place} of height {height}"):
+        RecordTree(records(5)).branch(height, place)
+
+
+def test_a_branch_has_leaves() -> None:
+    with pytest.raises(MerkleError, match="at least one"):
+        branch_of(b"")
+    with pytest.raises(RecordError, match="MalformedRecords"):
+        branch_of(bytes(35))
 
 
 def test_the_order_in_which_records_come_does_not_matter() -> None:

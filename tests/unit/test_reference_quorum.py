@@ -15,6 +15,7 @@ CHAIN_ID = 31337
 ORACLE = "0x" + "5F" * 20
 DIGEST = bytes(range(32))
 ROOT = bytes(range(23))
+EVIDENCE = bytes(range(32, 64))
 MESSAGE = keccak(b"message")
 KEYS: list[LocalAccount] = sorted(
     (Account.from_key(number.to_bytes(32, "big")) for number in range(1, 8)),
@@ -37,6 +38,7 @@ def test_the_message_is_what_a_wallet_signs() -> None:
                 {"name": "configDigest", "type": "bytes32"},
                 {"name": "round", "type": "uint24"},
                 {"name": "root", "type": "bytes23"},
+                {"name": "evidenceHash", "type": "bytes32"},
                 {"name": "recordsHash", "type": "bytes32"},
             ],
         },
@@ -47,11 +49,26 @@ def test_the_message_is_what_a_wallet_signs() -> None:
             "chainId": CHAIN_ID,
             "verifyingContract": ORACLE,
         },
-        "message": {"configDigest": DIGEST, "round": 77, "root": ROOT, "recordsHash": keccak(b"entries")},
+        "message": {
+            "configDigest": DIGEST,
+            "round": 77,
+            "root": ROOT,
+            "evidenceHash": EVIDENCE,
+            "recordsHash": keccak(b"entries"),
+        },
     }
     signable = encode_typed_data(full_message=message)
     expected = keccak(b"\x19" + signable.version + signable.header + signable.body)
-    assert quorum.report_hash(CHAIN_ID, ORACLE, DIGEST, 77, ROOT, b"entries") == expected
+    assert quorum.report_hash(CHAIN_ID, ORACLE, DIGEST, 77, ROOT, EVIDENCE, b"entries") == expected
+
+
+def test_evidence_is_hashed_by_ascending_reporter_however_it_is_given() -> None:
+    low, high = sorted(ADDRESSES[:2], key=str.lower)
+    joined = bytes.fromhex(low[2:]) + b"\x01" * 32 + bytes.fromhex(high[2:]) + b"\x02" * 32
+    for given in ({low: b"\x01" * 32, high: b"\x02" * 32}, {high: b"\x02" * 32, low.lower(): b"\x01" * 32}):
+        assert quorum.evidence_hash(given) == keccak(joined)
+    assert quorum.evidence_hash({low: b"\x02" * 32, high: b"\x01" * 32}) != keccak(joined)
+    assert quorum.evidence_hash({}) == keccak(b"")
 
 
 def test_every_part_of_a_configuration_is_in_its_digest() -> None:

@@ -223,6 +223,7 @@ def _report_data(agreed: Report, node: int) -> dict[str, Any]:
     return {
         "round": agreed.round,
         "root": f"0x{agreed.root.hex()}",
+        "evidence_hash": f"0x{agreed.draft.evidence_hash.hex()}",
         "record": asdict(agreed.records[node]),
         "samples": agreed.draft.aggregates[node].states,
         "notes": list(agreed.notes),

@@ -115,14 +115,16 @@ class Measuring:
         return co_sign(basis, self._accounts)
 
     def _refuse_too_few(self, report: Report) -> None:
-        round_, root, entries, signatures = report.arguments
+        round_, root, evidence, entries, signatures = report.arguments
         refused = _refusal(
             lambda: self._stage.sender("customer").simulate(
-                self._stage.oracle.report(round_, root, entries, signatures[:-SIGNATURE_BYTES])
+                self._stage.oracle.report(round_, root, evidence, entries, signatures[:-SIGNATURE_BYTES])
             )
         )
         self._stage.narrator.check(
-            f"round {round_} needs its quorum", refused != "", f"one signature less: {refused or 'accepted'}"
+            f"round {round_} needs its quorum",
+            refused != "",
+            f"one signature less: {refused or 'accepted'}",
         )
 
 

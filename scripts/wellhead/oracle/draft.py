@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from wellhead.errors import Refused
 from wellhead.oracle.aggregate import Aggregate, aggregate
 from wellhead.oracle.observation import Window
+from wellhead.oracle.pushing import MAX_REPORTED
 from wellhead.oracle.round import NextRecord, TimeScale, next_records
 from wellhead.oracle.sealed import Revealed, fault_of_reveal
 from wellhead.reference.merkle import RecordTree
-from wellhead.reference.quorum import report_hash
+from wellhead.reference.quorum import evidence_hash, report_hash
 from wellhead.reference.record import NodeRecord, pack_entries
 
 
@@ -58,6 +59,8 @@ class Draft:
     next: Mapping[int, NextRecord]
     dropped: Mapping[str, str]
     """Reporters whose reveal does not count, and why."""
+    evidence: Mapping[str, bytes]
+    """Of every reporter whose reveal counts, the 32-byte hash of the evidence that it keeps."""
 
     @property
     def records(self) -> dict[int, NodeRecord]:
@@ -71,13 +74,25 @@ class Draft:
 
     @property
     def entries(self) -> bytes:
-        """The `records` argument: every record of the round is pushed."""
-        return pack_entries(self.records)
+        """The `records` argument: all of the round's, unless there are too many for a report; see `pushing`."""
+        records = self.records
+        return pack_entries(records) if len(records) <= MAX_REPORTED else b""
+
+    @property
+    def evidence_hash(self) -> bytes:
+        """The `evidenceHash` argument."""
+        return evidence_hash(self.evidence)
 
     def message_hash(self, config: OracleConfig) -> bytes:
         """What reporters sign."""
         return report_hash(
-            config.chain_id, config.contract, config.config_digest, self.round, self.tree.root, self.entries
+            config.chain_id,
+            config.contract,
+            config.config_digest,
+            self.round,
+            self.tree.root,
+            self.evidence_hash,
+            self.entries,
         )
 
 
@@ -101,7 +116,8 @@ def draft(basis: Basis) -> Draft:
         why = "".join(f"; {reporter} {fault}" for reporter, fault in dropped.items())
         raise Refused(f"no node was observed by {basis.config.quorum} reporters ({len(counted)} count{why})")
     steps = next_records(basis.previous, aggregates, basis.window_end, basis.scale, basis.carried_microjoules)
-    return Draft(basis.round, aggregates, steps, dropped)
+    evidence = {revealed.reporter: revealed.evidence_hash for revealed in counted}
+    return Draft(basis.round, aggregates, steps, dropped, evidence)
 
 
 def _sift(basis: Basis) -> tuple[list[Revealed], dict[str, str]]:

@@ -62,9 +62,9 @@ class Report:
         return {node: step.energy_left_microjoules for node, step in self.draft.next.items()}
 
     @property
-    def arguments(self) -> tuple[int, bytes, bytes, bytes]:
-        """round, root, records, signatures, as the contract takes them."""
-        return self.round, self.root, self.draft.entries, self.signatures
+    def arguments(self) -> tuple[int, bytes, bytes, bytes, bytes]:
+        """round, root, evidence hash, records, signatures, as the contract takes them."""
+        return self.round, self.root, self.draft.evidence_hash, self.draft.entries, self.signatures
 
     def reading(self, node: int) -> Reading:
         """The node's record with its proof, for whoever needs it once the round is final."""

@@ -15,6 +15,7 @@ from wellhead.oracle.observation import Observation, Window, fault_of
 from wellhead.reference.quorum import QuorumError, compact_signature, signer_of
 
 SALT_BYTES = 32
+EVIDENCE_HASH_BYTES = 32
 # Keep what is hashed here from being anything else that the key may sign.
 _OBSERVATION_TAG = b"Wellhead observation 2\n"
 _MESSAGE_TAG = b"Wellhead reporter message 1\n"
@@ -43,7 +44,7 @@ class Revealed:
     observations: Mapping[int, Observation]
     salt: bytes
     evidence_hash: bytes
-    """32 bytes over the raw answers that it keeps."""
+    """32 bytes over the raw answers that it keeps: the chain names the hash of everyone's, see `Draft`."""
     commitment: Commitment
 
     @property
@@ -102,10 +103,12 @@ def fault_of_reveal(
     reporter = revealed.reporter
     if reporter not in reporters:
         return "is no reporter of this oracle"
-    if (
-        commitment_hash(revealed.observations, revealed.evidence_hash, revealed.salt)
-        != revealed.commitment.hash
-    ):
+    # Of fixed lengths, or two reveals could share a hash.
+    salt_bytes, evidence_bytes = len(revealed.salt), len(revealed.evidence_hash)
+    if (salt_bytes, evidence_bytes) != (SALT_BYTES, EVIDENCE_HASH_BYTES):
+        return f"gives {salt_bytes} bytes of salt and {evidence_bytes} of evidence hash, not {SALT_BYTES} of each"
+    told = commitment_hash(revealed.observations, revealed.evidence_hash, revealed.salt)
+    if told != revealed.commitment.hash:
         return "reveals something else than it committed to"
     if not is_signed(revealed.commitment, config_digest, round_number):
         return f"shows a commitment that it did not sign for round {round_number}"

@@ -11,7 +11,14 @@ from typing import NamedTuple
 
 from eth_hash.auto import keccak
 
-from wellhead.reference.record import NODE_ID_BYTES, PACKED_BYTES, NodeRecord, RecordError, require_node_id
+from wellhead.reference.record import (
+    NODE_ID_BYTES,
+    PACKED_BYTES,
+    NodeRecord,
+    RecordError,
+    require_node_id,
+    unpack_entries,
+)
 
 ROOT_BYTES = 23
 
@@ -21,6 +28,13 @@ class Reading(NamedTuple):
 
     round: int
     record: bytes
+    proof: list[bytes]
+
+
+class Branch(NamedTuple):
+    """All leaves below one branch of a tree, with the proof that it belongs to the root, as `push` takes them."""
+
+    entries: bytes
     proof: list[bytes]
 
 
@@ -41,6 +55,16 @@ def root_from(leaf: bytes, proof: Iterable[bytes]) -> bytes:
     for sibling in proof:
         node = _parent_of(node, sibling)
     return node[:ROOT_BYTES]
+
+
+def branch_of(entries: bytes) -> bytes:
+    """The branch above the leaves of `entries`; RecordError or MerkleError unless they are whole and some."""
+    level = [leaf_of(node_id, record.pack()) for node_id, record in unpack_entries(entries)]
+    if not level:
+        raise MerkleError("a branch needs at least one record")
+    while len(level) > 1:
+        level = _level_above(level)
+    return level[0]
 
 
 def verify(root: bytes, node_id: int, packed: bytes, proof: Iterable[bytes]) -> bool:
@@ -79,13 +103,33 @@ class RecordTree:
         """The siblings from the node's leaf to the root; MerkleError if the tree does not hold the node."""
         if node_id not in self._place:
             raise MerkleError(f"the tree holds no node {node_id}")
-        place = self._place[node_id]
+        return self._siblings(0, self._place[node_id])
+
+    def _siblings(self, height: int, place: int) -> list[bytes]:
         siblings = []
-        for level in self._levels[:-1]:
+        for level in self._levels[height:-1]:
             if place ^ 1 < len(level):
                 siblings.append(level[place ^ 1])
             place //= 2
         return siblings
+
+    @property
+    def nodes(self) -> list[int]:
+        """The nodes by their places, which is ascending."""
+        return list(self._place)
+
+    @property
+    def height(self) -> int:
+        """Levels above the leaves: the branch of this height at place 0 is the whole tree."""
+        return len(self._levels) - 1
+
+    def branch(self, height: int, place: int) -> Branch:
+        """The leaves from `place` * 2^`height` on, at most 2^`height`; MerkleError if there is no such branch."""
+        if not (0 <= height <= self.height and 0 <= place < len(self._levels[height])):
+            raise MerkleError(f"the tree has no branch {place} of height {height}")
+        nodes = self.nodes[place << height : (place + 1) << height]
+        entries = b"".join(node.to_bytes(NODE_ID_BYTES, "big") + self._packed[node] for node in nodes)
+        return Branch(entries, self._siblings(height, place))
 
     def reading(self, round_number: int, node_id: int) -> Reading:
         """The node's record with its proof, for a tree that was reported as `round_number`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from eth_abi.abi import encode
 from eth_account.signers.local import LocalAccount
@@ -20,7 +20,9 @@ SIGNATURE_BYTES = 64
 MAX_SIGNERS = 31
 ZERO_ADDRESS = "0x" + "00" * 20
 
-_REPORT_TYPE = b"Report(bytes32 configDigest,uint24 round,bytes23 root,bytes32 recordsHash)"
+_REPORT_TYPE = (
+    b"Report(bytes32 configDigest,uint24 round,bytes23 root,bytes32 evidenceHash,bytes32 recordsHash)"
+)
 
 
 class QuorumError(ValueError):
@@ -89,14 +91,29 @@ def config_digest(
     )
 
 
+def evidence_hash(evidence: Mapping[str, bytes]) -> bytes:
+    """The `evidenceHash` of a report, from the 32-byte hash of what each reporter keeps, by its address."""
+    ordered = sorted((to_canonical_address(reporter), kept) for reporter, kept in evidence.items())
+    return keccak(b"".join(reporter + kept for reporter, kept in ordered))
+
+
 def report_hash(
-    chain_id: int, contract: str, digest: bytes, round_number: int, root: bytes, entries: bytes
+    chain_id: int,
+    contract: str,
+    digest: bytes,
+    round_number: int,
+    root: bytes,
+    evidence: bytes,
+    entries: bytes,
 ) -> bytes:
-    """The 32 bytes that reporters sign. `root` is 23 bytes, `entries` the report's packed records."""
+    """The 32 bytes that reporters sign.
+
+    `root` is 23 bytes, `evidence` the 32 of `evidence_hash`, `entries` the report's packed records.
+    """
     struct = keccak(
         encode(
-            ["bytes32", "bytes32", "uint24", "bytes23", "bytes32"],
-            [keccak(_REPORT_TYPE), digest, round_number, root, keccak(entries)],
+            ["bytes32", "bytes32", "uint24", "bytes23", "bytes32", "bytes32"],
+            [keccak(_REPORT_TYPE), digest, round_number, root, evidence, keccak(entries)],
         )
     )
     return typed_digest(domain_separator(*ORACLE_DOMAIN, chain_id, contract), struct)

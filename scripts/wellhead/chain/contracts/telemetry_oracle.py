@@ -9,7 +9,7 @@ from web3.contract.contract import ContractFunction
 
 from wellhead.chain.contracts.base import Wrapper
 from wellhead.reference.merkle import Reading
-from wellhead.reference.record import NodeRecord
+from wellhead.reference.record import NodeRecord, pack_entries, unpack_entries
 
 
 class Round(NamedTuple):
@@ -21,10 +21,14 @@ class Round(NamedTuple):
 
 
 class PostedReport(NamedTuple):
-    """A report as it was posted: its `root` of 23 bytes, and the entries that it pushed, packed."""
+    """A report as it was posted: its `root` of 23 bytes, and the entries that it pushed or others did later, packed.
+
+    `evidence_hash` tells what `reference.quorum.evidence_hash` makes of the reporters' evidence.
+    """
 
     round: int
     root: bytes
+    evidence_hash: bytes
     records: bytes
     vetoed: bool
 
@@ -32,8 +36,13 @@ class PostedReport(NamedTuple):
 class TelemetryOracle(Wrapper):
     artifact = "TelemetryOracle"
 
-    def report(self, round_: int, root: bytes, records: bytes, signatures: bytes) -> ContractFunction:
-        return self.call("report", round_, root, records, signatures)
+    def report(
+        self, round_: int, root: bytes, evidence_hash: bytes, records: bytes, signatures: bytes
+    ) -> ContractFunction:
+        return self.call("report", round_, root, evidence_hash, records, signatures)
+
+    def push(self, round_: int, records: bytes, proof: Sequence[bytes]) -> ContractFunction:
+        return self.call("push", round_, records, list(proof))
 
     def veto(self, round_: int, reason: str) -> ContractFunction:
         return self.call("veto", round_, reason)
@@ -57,9 +66,19 @@ class TelemetryOracle(Wrapper):
         """Every report ever posted, or those of `rounds`, oldest first: out of the chain's history."""
         which = {} if rounds is None else {"round": list(rounds)}
         vetoed = {event["args"]["round"] for event in self.events("RoundVetoed", **which)}
+        pushed: dict[int, bytes] = {}
+        for event in self.events("RecordsPushed", **which):
+            number, records = event["args"]["round"], bytes(event["args"]["records"])
+            pushed[number] = pushed.get(number, b"") + records
         posted = [event["args"] for event in self.events("Reported", **which)]
         return [
-            PostedReport(args["round"], bytes(args["root"]), bytes(args["records"]), args["round"] in vetoed)
+            PostedReport(
+                args["round"],
+                bytes(args["root"]),
+                bytes(args["evidenceHash"]),
+                _merged(bytes(args["records"]), pushed.get(args["round"], b"")),
+                args["round"] in vetoed,
+            )
             for args in posted
         ]
 
@@ -89,3 +108,8 @@ class TelemetryOracle(Wrapper):
 
     def config_digest(self) -> bytes:
         return bytes(self.read("configDigest"))
+
+
+def _merged(reported: bytes, pushed: bytes) -> bytes:
+    """Each node once. What was pushed is proven and stands above what was merely signed."""
+    return pack_entries(dict(unpack_entries(reported)) | dict(unpack_entries(pushed))) if pushed else reported
