@@ -77,10 +77,11 @@ class Site(NamedTuple):
         if kept is not None:
             root = kept.write(signed.round, signed.records.items())
             config = basis.config
+            evidence = signed.draft.evidence_hash
             digest = report_hash(
-                config.chain_id, config.contract, config.config_digest, signed.round, root, b""
+                config.chain_id, config.contract, config.config_digest, signed.round, root, evidence, b""
             )
-            arguments = signed.round, root, b"", sign(digest, REPORTERS[: config.quorum])
+            arguments = signed.round, root, evidence, b"", sign(digest, REPORTERS[: config.quorum])
         self.session.sender("reporter-0").send(oracle.report(*arguments))
 
 

@@ -311,10 +311,11 @@ def test_the_contract_believes_what_a_reporter_serves(oracle: TelemetryOracle, s
     local.advance(oracle.w3, end - local.chain_time(oracle.w3))
     records = {node: NodeRecord(end, 600, 500, 100, 5, 1_000 * node, 8) for node in range(1, 1_001)}
     root = store.write(1, records.items())
-    digest = report_hash(oracle.w3.eth.chain_id, oracle.address, oracle.config_digest(), 1, root, b"")
+    told = 1, root, bytes(32), b""
+    digest = report_hash(oracle.w3.eth.chain_id, oracle.address, oracle.config_digest(), *told)
     reporters = [keys.local_account(f"reporter-{number}") for number in range(oracle.quorum())]
     sender = Sender(oracle.w3, reporters[0])
-    sender.send(oracle.report(1, root, b"", sign(digest, reporters)))
+    sender.send(oracle.report(*told, sign(digest, reporters)))
     local.advance(oracle.w3, oracle.finality_delay_seconds() + 1)
     posted = oracle.round_info(1).root
     with serving(Starlette(routes=record_routes(store))) as url:
