@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import random
-
 from wellhead.bench.reporting import Reporting
 from wellhead.bench.stage import RING_ROUNDS, BenchStage
 from wellhead.chain import artifacts
-from wellhead.reference.record import pack_entries
 
 PROVEN_NODE = 77
 MANY = 100
@@ -18,24 +15,17 @@ def measure_oracle(stage: BenchStage) -> dict[str, int]:
     first_lap, second_lap = 1, 1 + RING_ROUNDS
     reporting = Reporting(stage)
     nodes = range(1, MANY + 2)
-    _post(reporting, first_lap, nodes)
-    many = _post(reporting, second_lap, nodes)
+    reporting.push(first_lap, nodes)
+    many = reporting.push(second_lap, nodes)
     # The same slots again, one lap later each: only what is pushed differs.
-    one = _post(reporting, second_lap + RING_ROUNDS, range(1, 2))
-    root = _post(reporting, second_lap + 2 * RING_ROUNDS, range(0))
+    one = reporting.push(second_lap + RING_ROUNDS, range(1, 2))
+    root = reporting.push(second_lap + 2 * RING_ROUNDS, range(0))
     return {
         "oracle_one": one,
         "oracle_marginal": -((one - many) // MANY),
         "oracle_root": root,
         "oracle_prove": _prove(stage, reporting, second_lap + 2 * RING_ROUNDS + 1),
     }
-
-
-def _post(reporting: Reporting, round_: int, nodes: range) -> int:
-    """Gas of a report of `round_` that pushes the records of `nodes`."""
-    root = random.Random(round_).randbytes(23)
-    entries = pack_entries({node: reporting.record(round_, node) for node in nodes})
-    return int(reporting.post(round_, root, entries).receipt["gasUsed"])
 
 
 def _prove(stage: BenchStage, reporting: Reporting, round_: int) -> int:

@@ -9,7 +9,7 @@ from wellhead.chain import keys, local
 from wellhead.chain.transact import Mined
 from wellhead.reference.merkle import Reading, leaf_of, root_from
 from wellhead.reference.quorum import evidence_hash, report_hash, sign
-from wellhead.reference.record import NodeRecord
+from wellhead.reference.record import NodeRecord, pack_entries
 
 REPORTERS = ("reporter-0", "reporter-1", "reporter-2")
 # A path of 20 levels stands for a tree of 2^20 leaves: the contract sees no other part of it.
@@ -49,6 +49,12 @@ class Reporting:
         )
         call = self.oracle.report(round_, root, evidence, entries, sign(digest, self._keys))
         return self._stage.sender("reporter-0").send(call)
+
+    def push(self, round_: int, nodes: range) -> int:
+        """Gas of a report of `round_` that pushes the records of `nodes`."""
+        root = random.Random(round_).randbytes(23)
+        entries = pack_entries({node: self.record(round_, node) for node in nodes})
+        return int(self.post(round_, root, entries).receipt["gasUsed"])
 
     def post_provable(self, round_: int, node: int) -> Reading:
         """A round without pushed records, in which the node's is proven by a path of 20 levels."""

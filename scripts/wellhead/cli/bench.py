@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -17,7 +17,7 @@ from wellhead.errors import Refused
 if TYPE_CHECKING:
     from wellhead.bench.gateway import Measured as GatewayMeasured
 
-app = typer.Typer(help="Benchmarks: gas, gateway.", no_args_is_help=True)
+app = typer.Typer(help="Benchmarks: gas, gateway, oracle.", no_args_is_help=True)
 
 
 @app.callback()
@@ -71,6 +71,27 @@ def gateway(
 
     measured = gateway_bench.measure(calls, postgres)
     render.emit(as_json, gateway_bench.as_json(measured), lambda console: _draw_sides(console, measured))
+
+
+@app.command()
+def oracle(
+    nodes: Annotated[
+        int, typer.Option("--nodes", min=1_001, max=4_000_000, help="Nodes of the largest round.")
+    ] = 1_000_000,
+    as_json: JsonOption = False,
+) -> None:
+    """Measure rounds of many nodes: kept, proven and reported."""
+    from wellhead.bench import oracle_scale
+
+    measured = oracle_scale.measure(nodes)
+    render.emit(as_json, measured, lambda console: _draw_oracle(console, measured))
+
+
+def _draw_oracle(console: Console, measured: dict[str, Any]) -> None:
+    rows = [(name.replace("_", " "), f"{value:,}") for name, value in measured["records"].items()]
+    console.print(render.table(["a round kept", ""], rows))
+    rows = [(f"{int(count):,}", f"{gas:,}") for count, gas in measured["gas_per_node"].items()]
+    console.print(render.table(["nodes in a report", "gas per node"], rows))
 
 
 def _draw_sides(console: Console, measured: GatewayMeasured) -> None:
