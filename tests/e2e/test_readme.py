@@ -13,7 +13,7 @@ from wellhead.chain import local
 
 ROOT = Path(__file__).resolve().parents[2]
 # Shown in the README and tested elsewhere: they take minutes, or start what does not end by itself.
-ELSEWHERE = ("wellhead up", "brownie", "bench gas", "make ")
+ELSEWHERE = ("wellhead up", "brownie", "bench gas", "bench oracle", "make ")
 # Four thousand paid calls say no more about whether it works, and take half a minute.
 SHORTER = ("bench gateway", "bench gateway --calls 400")
 README_PORTS = (8_600, 8_700)

@@ -3,33 +3,77 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import sys
+import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from wellhead.bench.reporting import Reporting
 from wellhead.bench.stage import RING_ROUNDS, bench_stage
+from wellhead.chain import local
 from wellhead.errors import Refused
+from wellhead.processes import ManagedProcess
 
 PUSHED = (1, 10, 100, 1_000)
 # What fits into a block while every slot is new.
 PUSHED_FIRST = 500
-RECORDS_TIMEOUT_SECONDS = 600
+TIMEOUT_SECONDS = 600
+START_TIMEOUT_SECONDS = 60
 
 
-def measure(nodes: int) -> dict[str, Any]:
-    """Figures for reports of up to `nodes` nodes, of which more than 1,000 are named by a root. Raises Refused."""
-    return {"records": _measure_records(nodes), "gas_per_node": _gas_per_node(nodes)}
+def measure(nodes: int, scraped: int) -> dict[str, Any]:
+    """Figures for rounds of up to `nodes` nodes, and for a reporter who looks at `scraped`. Raises Refused."""
+    return {
+        "records": measure_records(nodes),
+        "scraping": measure_scraping(scraped),
+        "gas_per_node": _gas_per_node(nodes),
+    }
 
 
-def _measure_records(nodes: int) -> dict[str, float]:
-    command = [sys.executable, "-m", "wellhead.bench.records", str(nodes)]
+def measure_records(nodes: int) -> dict[str, float]:
+    """See `wellhead.bench.records`. Raises Refused."""
+    return _figures_of("wellhead.bench.records", str(nodes))
+
+
+def measure_scraping(nodes: int) -> dict[str, float]:
+    """See `wellhead.bench.scraping`. Raises Refused."""
+    with TemporaryDirectory(prefix="wellhead-bench-") as folder:
+        port = local.free_port()
+        command = [sys.executable, "-m", "wellhead.bench.scraping", "exporters", str(port)]
+        exporters = ManagedProcess(command, Path(folder) / "exporters.log")
+        try:
+            _wait_for(exporters, port)
+            return _figures_of(
+                "wellhead.bench.scraping", "reporter", f"http://{local.HOST}:{port}", str(nodes)
+            )
+        finally:
+            exporters.stop()
+
+
+def _wait_for(process: ManagedProcess, port: int) -> None:
+    until = time.monotonic() + START_TIMEOUT_SECONDS
+    while process.running and time.monotonic() < until:
+        try:
+            socket.create_connection((local.HOST, port), timeout=1).close()
+            return
+        except OSError:
+            time.sleep(0.05)  # a process of its own has no event to wait for
+    raise Refused(f"nothing listens at port {port}:\n{process.log_tail()}")
+
+
+def _figures_of(*module_and_arguments: str) -> dict[str, float]:
+    """What a process of its own measures of itself."""
+    command = [sys.executable, "-m", *module_and_arguments]
     try:
-        done = subprocess.run(command, capture_output=True, timeout=RECORDS_TIMEOUT_SECONDS, check=False)
+        done = subprocess.run(command, capture_output=True, timeout=TIMEOUT_SECONDS, check=False)
     except subprocess.TimeoutExpired:
-        raise Refused(f"{nodes:,} records are not kept within {RECORDS_TIMEOUT_SECONDS} s") from None
+        raise Refused(f"{' '.join(command[1:])} takes more than {TIMEOUT_SECONDS} s") from None
     if done.returncode:
-        raise Refused(f"{nodes:,} records cannot be measured: {done.stderr.decode(errors='replace')[-300:]}")
+        said = done.stderr.decode(errors="replace").strip().splitlines()
+        raise Refused(f"{' '.join(command[1:])} failed: {said[-1] if said else done.returncode}")
     figures: dict[str, float] = json.loads(done.stdout)
     return figures
 

@@ -78,18 +78,22 @@ def oracle(
     nodes: Annotated[
         int, typer.Option("--nodes", min=1_001, max=4_000_000, help="Nodes of the largest round.")
     ] = 1_000_000,
+    scraped: Annotated[
+        int, typer.Option("--scraped", min=1, max=900, help="Nodes that are looked at.")
+    ] = 400,
     as_json: JsonOption = False,
 ) -> None:
-    """Measure rounds of many nodes: kept, proven and reported."""
+    """Measure rounds of many nodes: looked at, kept, proven and reported."""
     from wellhead.bench import oracle_scale
 
-    measured = oracle_scale.measure(nodes)
+    measured = oracle_scale.measure(nodes, scraped)
     render.emit(as_json, measured, lambda console: _draw_oracle(console, measured))
 
 
 def _draw_oracle(console: Console, measured: dict[str, Any]) -> None:
-    rows = [(name.replace("_", " "), f"{value:,}") for name, value in measured["records"].items()]
-    console.print(render.table(["a round kept", ""], rows))
+    for part in ("records", "scraping"):
+        rows = [(name.replace("_", " "), f"{value:,}") for name, value in measured[part].items()]
+        console.print(render.table([part, ""], rows))
     rows = [(f"{int(count):,}", f"{gas:,}") for count, gas in measured["gas_per_node"].items()]
     console.print(render.table(["nodes in a report", "gas per node"], rows))
 
