@@ -15,11 +15,10 @@ from wellhead.bench.reporting import Reporting
 from wellhead.bench.stage import RING_ROUNDS, bench_stage
 from wellhead.chain import local
 from wellhead.errors import Refused
+from wellhead.oracle.pushing import MAX_REPORTED
 from wellhead.processes import ManagedProcess
 
 PUSHED = (1, 10, 100, 1_000)
-# What fits into a block while every slot is new.
-PUSHED_FIRST = 500
 TIMEOUT_SECONDS = 600
 START_TIMEOUT_SECONDS = 60
 
@@ -79,17 +78,20 @@ def _figures_of(*module_and_arguments: str) -> dict[str, float]:
 
 
 def _gas_per_node(nodes: int) -> dict[str, float]:
-    """Gas of one report divided by its nodes, all slots used before: pushed, and `nodes` under a root alone."""
+    """Gas of a round divided by its nodes, all slots used before: pushed with the report, split over transactions
+    after it where a report takes no more, and `nodes` under a root alone."""
     with bench_stage(plain_usd=True) as stage:
         reporting = Reporting(stage)
-        for start in range(1, PUSHED[-1] + 1, PUSHED_FIRST):
-            reporting.push(1 + start // PUSHED_FIRST, range(start, start + PUSHED_FIRST))
-        for number in range(3, len(PUSHED) + 2):
+        everybody = range(1, 1 + max(PUSHED))
+        reporting.push_split(1, everybody, known=range(0))
+        for number in range(2, len(PUSHED) + 2):
             reporting.push(number, range(0))
-        second_lap = 1 + RING_ROUNDS
-        gas = {
-            count: reporting.push(second_lap + place, range(1, 1 + count))
-            for place, count in enumerate(PUSHED)
-        }
-        gas[nodes] = reporting.push(second_lap + len(PUSHED), range(0))
+        gas: dict[int, int] = {}
+        for number, count in enumerate(PUSHED, 1 + RING_ROUNDS):
+            some = range(1, 1 + count)
+            whole = count <= MAX_REPORTED
+            gas[count] = (
+                reporting.push(number, some) if whole else reporting.push_split(number, some, everybody)
+            )
+        gas[nodes] = reporting.push(1 + RING_ROUNDS + len(PUSHED), range(0))
     return {str(count): round(used / count, 3) for count, used in gas.items()}

@@ -7,7 +7,8 @@ import random
 from wellhead.bench.stage import BenchStage
 from wellhead.chain import keys, local
 from wellhead.chain.transact import Mined
-from wellhead.reference.merkle import Reading, leaf_of, root_from
+from wellhead.oracle.pushing import split
+from wellhead.reference.merkle import Reading, RecordTree, leaf_of, root_from
 from wellhead.reference.quorum import evidence_hash, report_hash, sign
 from wellhead.reference.record import NodeRecord, pack_entries
 
@@ -55,6 +56,16 @@ class Reporting:
         root = random.Random(round_).randbytes(23)
         entries = pack_entries({node: self.record(round_, node) for node in nodes})
         return int(self.post(round_, root, entries).receipt["gasUsed"])
+
+    def push_split(self, round_: int, nodes: range, known: range) -> int:
+        """Gas of a report of `round_` that names a root, and of pushing the records of `nodes` after it, as many
+        transactions as the usual split makes of it. `known` are the nodes that were pushed before."""
+        tree = RecordTree((node, self.record(round_, node)) for node in nodes)
+        mined = [self.post(round_, tree.root, b"")]
+        sender = self._stage.sender("reporter-0")
+        for branch in split(tree, known):
+            mined.append(sender.send(self.oracle.push(round_, branch.entries, branch.proof)))
+        return sum(int(one.receipt["gasUsed"]) for one in mined)
 
     def post_provable(self, round_: int, node: int) -> Reading:
         """A round without pushed records, in which the node's is proven by a path of 20 levels."""
