@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import random
 import resource
 import subprocess
@@ -247,6 +249,30 @@ def test_a_file_that_was_cut_or_grew_is_refused(store: RecordStore) -> None:
     path.write_bytes(whole + b"\0")
     with pytest.raises(Damaged, match="not the"):
         store.about(ROUND)
+
+
+def test_a_file_that_is_cut_while_it_is_read_is_refused(store: RecordStore) -> None:
+    given = records(20)
+    store.write(ROUND, given.items())
+    with store.open(ROUND) as file:
+        os.truncate(the_file(store), Header.BYTES + ENTRY_BYTES)
+        with pytest.raises(Damaged, match="was cut while it was read"):
+            file.reading(min(given))
+
+
+def test_a_disk_that_gives_nothing_back_is_refused(
+    store: RecordStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = records(20)
+    store.write(ROUND, given.items())
+
+    def fail(*_: int) -> bytes:
+        raise OSError(errno.EIO, "Input/output error")
+
+    with store.open(ROUND) as file:
+        monkeypatch.setattr(os, "pread", fail)
+        with pytest.raises(Damaged, match=r"cannot be read: .*Input/output error"):
+            file.reading(min(given))
 
 
 def test_a_file_under_another_rounds_name_is_refused(store: RecordStore) -> None:

@@ -195,20 +195,20 @@ class RoundFile:
     def _pieces(self) -> Iterator[bytes]:
         end = self.header.tree_start
         for start in range(Header.BYTES, end, CHUNK_BYTES):
-            yield os.pread(self._fd, min(CHUNK_BYTES, end - start), start)
+            yield self._read(start, min(CHUNK_BYTES, end - start))
 
     def _pieces_then_close(self) -> Iterator[bytes]:
         with self:
             yield from self._pieces()
 
     def _node_at(self, place: int) -> int:
-        return int.from_bytes(os.pread(self._fd, NODE_ID_BYTES, Header.BYTES + place * ENTRY_BYTES), "big")
+        return int.from_bytes(self._read(Header.BYTES + place * ENTRY_BYTES, NODE_ID_BYTES), "big")
 
     def _proven(self, place: int) -> tuple[bytes, list[bytes]]:
         """The entry at `place` and its proof, checked against the root."""
         number, inside = divmod(place, BLOCK_ENTRIES)
         start = Header.BYTES + number * BLOCK_BYTES
-        block = os.pread(self._fd, min(BLOCK_BYTES, self.header.tree_start - start), start)
+        block = self._read(start, min(BLOCK_BYTES, self.header.tree_start - start))
         levels = block_levels(block)
         above = self._siblings_above(number)
         if root_over(levels[-1][0], above) != self.header.root:
@@ -220,10 +220,19 @@ class RoundFile:
         start, path = self.header.tree_start, []
         for size in kept_sizes(self.header.entries)[:-1]:
             if place ^ 1 < size:
-                path.append(os.pread(self._fd, HASH_BYTES, start + (place ^ 1) * HASH_BYTES))
+                path.append(self._read(start + (place ^ 1) * HASH_BYTES, HASH_BYTES))
             start += size * HASH_BYTES
             place //= 2
         return path
+
+    def _read(self, start: int, length: int) -> bytes:
+        try:
+            found = os.pread(self._fd, length, start)
+        except OSError as error:
+            raise Damaged(self._path, f"cannot be read: {error}") from error
+        if len(found) < length:
+            raise Damaged(self._path, "was cut while it was read")
+        return found
 
 
 def _disorder(ids: list[int]) -> str:
