@@ -80,7 +80,7 @@ def oracle(
     ] = 1_000_000,
     scraped: Annotated[
         int, typer.Option("--scraped", min=1, max=900, help="Nodes that are looked at.")
-    ] = 400,
+    ] = 200,
     as_json: JsonOption = False,
 ) -> None:
     """Measure rounds of many nodes: looked at, kept, proven and reported."""
