@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from decimal import Decimal
 
 import httpx
 
 from wellhead.oracle.observation import Window
-from wellhead.oracle.sources.fetch import ScrapeError
+from wellhead.oracle.sources.fetch import ScrapeError, TooSlowError
 from wellhead.oracle.sources.finding import HERE, Finding
+from wellhead.oracle.sources.lag import Lag
 from wellhead.oracle.sources.live import LiveSource, Reading
 from wellhead.oracle.sources.meters import Kind, Meter
 
 KIND = Kind("test", identity=("gpu",), tokens=(Meter("tokens_total", 1),))
+
+
+SLOW = "takes longer than 5 s"
+
+
+class Busy(Lag):
+    """This machine, late by so much."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__()
+        self._due = time.monotonic() - seconds
 
 
 class Scripted:
@@ -29,16 +42,16 @@ class Scripted:
         self.allowed.append(timeout_seconds)
         answer = self.script[slot]
         if isinstance(answer, str):
-            raise ScrapeError(answer)
+            raise TooSlowError(answer) if answer == SLOW else ScrapeError(answer)
         gpus = enumerate(answer)
         return Reading({("tokens_total", (("gpu", str(gpu)),)): Decimal(tokens) for gpu, tokens in gpus})
 
 
-def looked(source: LiveSource, slots: range) -> LiveSource:
+def looked(source: LiveSource, slots: range, lag: Lag | None = None) -> LiveSource:
     async def story() -> None:
         async with httpx.AsyncClient() as client:
             for slot in filter(source.is_due, slots):
-                await source.look(client, slot, 5)
+                await source.look(client, slot, 5, lag or Lag())
 
     asyncio.run(story())
     return source
@@ -108,3 +121,34 @@ def test_slower_than_agreed_is_as_good_as_no_answer() -> None:
     script = Scripted({1: (1,)})
     looked(LiveSource(script, within_seconds=0.25), range(1, 2))
     assert script.allowed == [0.25]
+
+
+def test_what_a_busy_machine_did_not_wait_for_is_not_the_nodes_fault() -> None:
+    script = {1: SLOW, 2: "refused", 3: (1,)}
+    assert finding(looked(LiveSource(Scripted(script)), range(1, 4)), 1, 3).answered == {
+        1: False,
+        2: False,
+        3: True,
+    }
+    busy = finding(looked(LiveSource(Scripted(script)), range(1, 4), Busy(seconds=1.1)), 1, 3)
+    assert busy.answered == {2: False, 3: True}
+    assert busy.faults == ("refused", "a script: not looked in time, this machine is too busy")
+    a_little = looked(LiveSource(Scripted(script)), range(1, 4), Busy(seconds=0.5))
+    assert finding(a_little, 1, 3).answered == {1: False, 2: False, 3: True}
+
+
+def test_the_lag_of_a_loop_that_was_held_up_is_seen() -> None:
+    async def story() -> tuple[bool, bool, bool]:
+        lag = Lag()
+        measuring = asyncio.create_task(lag.run())
+        await asyncio.sleep(0)
+        begun = time.monotonic()
+        time.sleep(0.4)  # what holds a loop up is just this
+        at_once = lag.spoils(begun, 1)
+        while not lag.spoils(begun, 1) or not lag._late:
+            await asyncio.sleep(0)
+        later = time.monotonic()
+        measuring.cancel()
+        return at_once, lag.spoils(begun, 1), lag.spoils(later, 60)
+
+    assert asyncio.run(story()) == (True, True, False)

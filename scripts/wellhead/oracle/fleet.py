@@ -19,7 +19,8 @@ from wellhead.oracle.observation import Observation, Window
 from wellhead.oracle.sources.build import Built, build
 from wellhead.oracle.sources.fetch import new_client
 from wellhead.oracle.sources.finding import Evidence, Finding, Source
-from wellhead.oracle.sources.live import LiveSource
+from wellhead.oracle.sources.lag import Lag
+from wellhead.oracle.sources.live import TOO_BUSY, LiveSource
 
 NOBODY = "0x" + "00" * 20
 MAX_FAULTS = 50  # of one node and window: beyond that they only fill disks
@@ -52,6 +53,7 @@ class Fleet:
         self.settings, self.reporter = settings, reporter
         self._built: Built = build(settings)
         sources = [*self._built.canaries, *(one for node in self._built.nodes.values() for one in node)]
+        self._lag = Lag()
         self._live = [source for source in sources if isinstance(source, LiveSource)]
 
     @property
@@ -63,17 +65,21 @@ class Fleet:
         """Look once per slot until cancelled; `looked` is called after each."""
         settings = self.settings
         free = asyncio.Semaphore(settings.connections)
+        lagging = asyncio.create_task(self._lag.run())
         slot = slot_at(time.time(), settings.slot_ms) + 1
-        async with new_client() as client:
-            while True:
-                # Short waits, because the wall clock that the grid is cut from may be set.
-                while (wait := slot * settings.slot_ms / 1000 - time.time()) > 0:
-                    await asyncio.sleep(min(wait, 1))
-                due = [source for source in self._live if source.is_due(slot)]
-                await asyncio.gather(*(self._look(client, free, source, slot) for source in due))
-                looked(slot)
-                # A slot that was missed while the machine was busy stays unknown: nobody measured in it.
-                slot = max(slot + 1, slot_at(time.time(), settings.slot_ms))
+        try:
+            async with new_client() as client:
+                while True:
+                    # Short waits, because the wall clock that the grid is cut from may be set.
+                    while (wait := slot * settings.slot_ms / 1000 - time.time()) > 0:
+                        await asyncio.sleep(min(wait, 1))
+                    due = [source for source in self._live if source.is_due(slot)]
+                    await asyncio.gather(*(self._look(client, free, source, slot) for source in due))
+                    looked(slot)
+                    # A slot that was missed while the machine was busy stays unknown: nobody measured in it.
+                    slot = max(slot + 1, slot_at(time.time(), settings.slot_ms))
+        finally:
+            lagging.cancel()
 
     async def observe(self, window: Window) -> Mapping[int, Sighting]:
         """What was seen of every node over a window that has ended, by node. Raises Misused for another grid."""
@@ -113,10 +119,10 @@ class Fleet:
         latest_ms = (slot + 1) * settings.slot_ms - settings.look_limit_ms
         async with free:
             if time.time() * 1000 > latest_ms:
-                source.missed(slot, "not looked in time, this machine is too busy")
+                source.missed(slot, TOO_BUSY)
                 return
             try:
-                await source.look(client, slot, settings.look_limit_ms / 1000)
+                await source.look(client, slot, settings.look_limit_ms / 1000, self._lag)
             except (
                 Exception
             ) as error:  # whatever it is, it is ours: the node did not do it, nor do others suffer

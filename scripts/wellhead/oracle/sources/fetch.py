@@ -19,6 +19,10 @@ class ScrapeError(Refused):
     """No usable answer: unreachable, too slow, too large, or not what was asked for."""
 
 
+class TooSlowError(ScrapeError):
+    """No answer within the time."""
+
+
 def new_client(connections: int | None = None) -> httpx.AsyncClient:
     """A client for probes: a connection each, because a node that takes no new ones does not serve."""
     limits = httpx.Limits(max_connections=connections, max_keepalive_connections=0)
@@ -55,7 +59,7 @@ async def fetch(
             finally:
                 await response.aclose()
     except TimeoutError as error:
-        raise ScrapeError(f"{request.url} takes longer than {timeout_seconds} s") from error
+        raise TooSlowError(f"{request.url} takes longer than {timeout_seconds} s") from error
     except httpx.HTTPError as error:
         raise ScrapeError(f"{request.url}: {type(error).__name__}: {error}") from error
     return bytes(received)

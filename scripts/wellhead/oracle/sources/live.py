@@ -12,12 +12,15 @@ from typing import NamedTuple, Protocol
 import httpx
 
 from wellhead.oracle.observation import Window
-from wellhead.oracle.sources.fetch import ScrapeError
+from wellhead.oracle.sources.fetch import ScrapeError, TooSlowError
 from wellhead.oracle.sources.finding import Exhibit, Finding, times
+from wellhead.oracle.sources.lag import Lag
 from wellhead.oracle.sources.meters import Account, Kind, Series, account
 
 Key = tuple[str, tuple[tuple[str, str], ...]]
 """A series: its metric's name, and its labels in order."""
+
+TOO_BUSY = "not looked in time, this machine is too busy"
 
 
 class Reading(NamedTuple):
@@ -75,13 +78,16 @@ class LiveSource:
         """Whether to look in `slot`."""
         return slot % self.every == 0
 
-    async def look(self, client: httpx.AsyncClient, slot: int, timeout_seconds: float) -> None:
-        """Look, and remember."""
+    async def look(self, client: httpx.AsyncClient, slot: int, timeout_seconds: float, lag: Lag) -> None:
+        """Look, and remember. An answer that came too late while `lag` was large is not known to have been late."""
         allowed = min(timeout_seconds, self.within_seconds or timeout_seconds)
         begun = time.monotonic()
         try:
             seen = await self.reader.read(client, slot, allowed)
         except ScrapeError as error:
+            if isinstance(error, TooSlowError) and lag.spoils(begun, allowed):
+                self.missed(slot, TOO_BUSY)
+                return
             self._looks.append(_Look(slot, _milliseconds_since(begun), failure=" ".join(str(error).split())))
             return
         keys = tuple(seen.values)

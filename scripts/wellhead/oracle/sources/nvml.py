@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 
 from wellhead.errors import Misused
-from wellhead.oracle.sources.fetch import ScrapeError
+from wellhead.oracle.sources.fetch import ScrapeError, TooSlowError
 from wellhead.oracle.sources.live import Key, Reading
 from wellhead.oracle.sources.meters import NVML
 
@@ -41,7 +41,7 @@ class Nvml:
             async with asyncio.timeout(timeout_seconds):
                 return await asyncio.to_thread(self._read)
         except TimeoutError:  # a driver that hangs keeps its thread, and no other look waits for it
-            raise ScrapeError(f"NVML takes longer than {timeout_seconds} s") from None
+            raise TooSlowError(f"NVML takes longer than {timeout_seconds} s") from None
 
     def _read(self) -> Reading:
         (gauge,), (energy,) = NVML.busy_gauges, NVML.energy
