@@ -162,6 +162,7 @@ TABLE: dict[str, dict[str, Role | None]] = {
     },
     # With the authorizer's signature, which the settlement checks.
     "SettleRouter": {"claimAndSettle": ANYONE},
+    "ReporterScores": {"post": QUORUM},
     "ComputePool": GUARDED
     | {
         "admit": OWNER,
@@ -253,6 +254,7 @@ def contracts(stage, oracle, deploy, actors):
         "EligibilityList": deploy("EligibilityList", actors["owner"]),
         "Offering": stage.offering,
         "SettleRouter": deploy("SettleRouter", SETTLEMENT.address),
+        "ReporterScores": deploy("ReporterScores", oracle.address),
         "ComputePool": deploy(
             *("ComputePool", actors["owner"], actors["guardian"], stage.factory.address),
             *(stage.oracle.address, actors["stranger"], tuple(PoolTerms())),

@@ -84,19 +84,19 @@ def test_an_interrupted_run_resumes_with_the_same_addresses(
     assert deploy_all(anvil_owner, kept.parameters, tmp_path).placed == []
 
 
-def test_a_deployment_of_before_the_router_gets_it(anvil_owner: Sender, tmp_path: Path) -> None:
+def test_a_deployment_of_before_the_last_contract_gets_it(anvil_owner: Sender, tmp_path: Path) -> None:
     parameters = _parameters(anvil_owner)
     before = _Interrupting(anvil_owner.w3, anvil_owner.account)
-    before.left = 5  # everything but the router
+    before.left = 6  # everything but the scores
     with pytest.raises(_PowerCutError):
         deploy_all(before, parameters, tmp_path)
     path = manifest.manifest_path(local.CHAIN_ID, tmp_path)
     content = json.loads(path.read_text())
-    del content["contracts"]["SettleRouter"]
+    del content["contracts"]["ReporterScores"]
     path.write_text(json.dumps(content))
     outcome = deploy_all(anvil_owner, parameters, tmp_path)
-    assert outcome.placed == ["SettleRouter"]
-    assert manifest.require(local.CHAIN_ID, tmp_path).address("SettleRouter")
+    assert outcome.placed == ["ReporterScores"]
+    assert manifest.require(local.CHAIN_ID, tmp_path).address("ReporterScores")
 
 
 @pytest.mark.parametrize("dry_run", [False, True])

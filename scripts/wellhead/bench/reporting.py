@@ -8,9 +8,10 @@ from wellhead.bench.stage import BenchStage
 from wellhead.chain import keys, local
 from wellhead.chain.transact import Mined
 from wellhead.oracle.pushing import split
-from wellhead.reference.merkle import Reading, RecordTree, leaf_of, root_from
+from wellhead.reference.merkle import Branch, Reading, RecordTree, leaf_of, root_from
 from wellhead.reference.quorum import evidence_hash, report_hash, sign
 from wellhead.reference.record import NodeRecord, pack_entries
+from wellhead.reference.scores import scores_hash
 
 REPORTERS = ("reporter-0", "reporter-1", "reporter-2")
 # A path of 20 levels stands for a tree of 2^20 leaves: the contract sees no other part of it.
@@ -66,6 +67,18 @@ class Reporting:
         for branch in split(tree, known):
             mined.append(sender.send(self.oracle.push(round_, branch.entries, branch.proof)))
         return sum(int(one.receipt["gasUsed"]) for one in mined)
+
+    def push_branch(self, round_: int, branch: Branch) -> Mined:
+        """A part of a posted round's records."""
+        return self._stage.sender("reporter-1").send(self.oracle.push(round_, *branch))
+
+    def score(self, round_: int, entries: bytes) -> Mined:
+        """The reporters' scores over one round."""
+        scores = self._stage.scores
+        chain_id, digest = self._stage.w3.eth.chain_id, self.oracle.config_digest()
+        message = scores_hash(chain_id, scores.address, digest, round_, round_, entries)
+        call = scores.post(round_, round_, entries, sign(message, self._keys))
+        return self._stage.sender("reporter-1").send(call)
 
     def post_provable(self, round_: int, node: int) -> Reading:
         """A round without pushed records, in which the node's is proven by a path of 20 levels."""

@@ -16,6 +16,7 @@ from wellhead.chain.contracts.node_registry import NodeRegistry
 from wellhead.chain.contracts.node_share import NodeShare
 from wellhead.chain.contracts.node_share_factory import NodeShareFactory, ShareTerms
 from wellhead.chain.contracts.offering import Offering
+from wellhead.chain.contracts.reporter_scores import ReporterScores
 from wellhead.chain.contracts.telemetry_oracle import TelemetryOracle
 from wellhead.chain.contracts.usd import Usd
 from wellhead.chain.transact import Call, Sender
@@ -55,6 +56,7 @@ class BenchStage:
         self.factory = NodeShareFactory(w3, deployed.address("NodeShareFactory"))
         self.offering = Offering(w3, deployed.address("Offering"))
         self.oracle = TelemetryOracle(w3, deployed.address("TelemetryOracle"))
+        self.scores = ReporterScores(w3, deployed.address("ReporterScores"))
         minting = w3.eth.contract(
             address=self.usd.address, abi=artifacts.load("PlainUSD" if plain_usd else "MockUSD").abi
         )

@@ -36,6 +36,7 @@ class Plan:
         )
         self._add("Offering", p.owner, p.guardian, registry, factory, oracle)
         self._add("SettleRouter", SETTLEMENT.address)
+        self._add("ReporterScores", oracle)
 
     def _add(self, contract: str, *arguments: Any) -> str:
         added = placement(load(contract), list(arguments), SALT)
