@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,12 +12,12 @@ from eth_account.signers.local import LocalAccount
 from starlette.types import ASGIApp
 
 from wellhead.database import parse_url
-from wellhead.errors import Refused
 from wellhead.exclusive import exclusive
 from wellhead.gateway.assembly import Gateway
 from wellhead.gateway.config import GatewayConfig
 from wellhead.gateway.connection import BoundedConnection
 from wellhead.json_logs import log_json
+from wellhead.listener import listen
 
 # Beyond these a request is 503 before its body is read: a body may have a megabyte.
 MAX_CONNECTIONS = 2_000
@@ -35,7 +34,7 @@ def serve(
 
     Raises Misused or Refused before that: chain, asset or port are not to be had.
     """
-    with _alone(config.ledger_url), _listen(config.host, config.port) as listener:
+    with _alone(config.ledger_url), listen(config.host, config.port) as listener:
         app = Gateway(config, facilitator, authorizer).app
         server = uvicorn.Server(settings(app))
         log_json()
@@ -71,19 +70,3 @@ def _alone(ledger_url: str) -> Iterator[None]:
     otherwise = f"another gateway runs on the ledger {url.database}; several need PostgreSQL (--ledger)"
     with exclusive(Path(f"{url.database}.lock"), otherwise):
         yield
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    # The protocol is named because asyncio turns Nagle's delay off only then: 40 ms for every answer otherwise.
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-        listener.listen(128)
-    except OSError as error:
-        listener.close()
-        raise Refused(
-            f"cannot listen on {host}:{port}: {error.strerror}; --port 0 takes a free one"
-        ) from error
-    return listener
