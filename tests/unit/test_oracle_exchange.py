@@ -68,7 +68,7 @@ def observed(account: LocalAccount, states: str = STATES, gained: Counters = HON
     return seal(account, CONFIG.config_digest, ROUND, {NODE: seen}, EVIDENCE, account.key)
 
 
-def basis_of(revealed: tuple[Revealed, ...]) -> Basis:
+async def basis_of(revealed: tuple[Revealed, ...]) -> Basis:
     return Basis(CONFIG, ROUND, START + 60, WINDOW, revealed, {NODE: first_record(START, 1)}, TimeScale(1000))
 
 

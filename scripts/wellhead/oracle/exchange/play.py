@@ -72,7 +72,7 @@ class RoundPlay:
         self,
         account: LocalAccount,
         own: Revealed,
-        basis_of: Callable[[tuple[Revealed, ...]], Basis],
+        basis_of: Callable[[tuple[Revealed, ...]], Awaitable[Basis]],
         book: RoundBook,
         tolerance: Tolerance,
     ) -> None:
@@ -82,21 +82,22 @@ class RoundPlay:
 
     # Judging ----------------------------------------------------------------------------------------
 
-    def draft_of(self, hashes: Sequence[bytes]) -> tuple[Basis, Draft]:
+    async def draft_of(self, hashes: Sequence[bytes]) -> tuple[Basis, Draft]:
         """The report that follows from these commitments. Raises MissingError, Refused."""
-        basis = self._basis_of(self._book.select(hashes))
+        basis = await self._basis_of(self._book.select(hashes))
         return basis, draft(basis)
 
-    def endorse(self, hashes: list[bytes]) -> bytes:
+    async def endorse(self, hashes: list[bytes]) -> bytes:
         """See Play."""
-        basis, proposed = self.draft_of(hashes)
+        basis, proposed = await self.draft_of(hashes)
         return endorse(self._account, basis, self._own, proposed, self._tolerance)
 
-    def is_report(self, hashes: list[bytes], signatures: bytes) -> bool:
+    async def is_report(self, hashes: list[bytes], signatures: bytes) -> bool:
         """See Play."""
         config = self._book.config
         try:
-            message_hash = self.draft_of(hashes)[1].message_hash(config)
+            _, proposed = await self.draft_of(hashes)
+            message_hash = proposed.message_hash(config)
             verify(message_hash, signatures, config.reporters, config.faulty)
         except (Refused, QuorumError):
             return False
@@ -130,7 +131,10 @@ class RoundPlay:
         self, post: Post, peers: Peers, patience: Patience, is_over: Callable[[], Awaitable[bool]]
     ) -> Agreed | None:
         book = self._book
+        assert book.frozen is not None
         for leader in leaders(book.config.reporters, book.round):
+            if leader not in book.frozen:
+                continue  # it was not there, or not in time: it has nothing to propose
             if book.report is None and await is_over():
                 return None
             if book.report is None and leader == self._account.address:
@@ -140,7 +144,8 @@ class RoundPlay:
             elif await post.wait(lambda: book.report is not None, patience.leader):
                 assert book.report is not None
                 hashes, signatures = book.report
-                return Agreed(self.draft_of(hashes)[1], hashes, signatures, leader)
+                _, proposed = await self.draft_of(hashes)
+                return Agreed(proposed, hashes, signatures, leader)
         return None
 
     async def _lead(self, peers: Peers, seconds: float) -> Agreed | None:
@@ -151,12 +156,12 @@ class RoundPlay:
             if not hashes:
                 return None
             try:
-                own, proposed = self.endorse(hashes), self.draft_of(hashes)[1]
+                own, (_, proposed) = await self.endorse(hashes), await self.draft_of(hashes)
             except Refused as refused:
                 _log.warning("round %s: I propose nothing: %s", book.round, refused)
                 return None
             message_hash = proposed.message_hash(book.config)
-            signatures = {self._account.address: own}
+            signatures: dict[str, bytes] = {self._account.address: own}
             answers = await peers.ask(self._message(Kind.PROPOSE, propose_body(hashes)), seconds / 2)
             for reporter, answer in answers.items():
                 if answer.signature and _signer(answer.signature, message_hash) == reporter:

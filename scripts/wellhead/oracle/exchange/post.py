@@ -53,10 +53,10 @@ class Letters(Protocol):
 class Play(Protocol):
     """This reporter's own part in a round."""
 
-    def endorse(self, hashes: list[bytes]) -> bytes:
+    async def endorse(self, hashes: list[bytes]) -> bytes:
         """Its signature of the report that follows from these commitments. Raises Refused with its objections."""
 
-    def is_report(self, hashes: list[bytes], signatures: bytes) -> bool:
+    async def is_report(self, hashes: list[bytes], signatures: bytes) -> bool:
         """Whether the chain would take that."""
 
 
@@ -108,10 +108,10 @@ class Post:
         self._admit(message)
         book = self.book(message.round)
         if message.kind is Kind.PROPOSE:
-            return self._judge(book, hashes_in(message))
+            return await self._judge(book, hashes_in(message))
         if message.kind is Kind.REPORT:
             report, play = report_in(message), self._plays.get(message.round)
-            if book.report is None and play is not None and play.is_report(*report):
+            if book.report is None and play is not None and await play.is_report(*report):
                 book.report = report
         elif _file(book, message):
             self._letters.keep(message)
@@ -148,12 +148,12 @@ class Post:
         if self._counts[key] > MAX_MESSAGES:
             raise TooManyError(f"{message.reporter} sent more than {MAX_MESSAGES} messages in a round")
 
-    def _judge(self, book: RoundBook, hashes: list[bytes]) -> Answer:
+    async def _judge(self, book: RoundBook, hashes: list[bytes]) -> Answer:
         play = self._plays.get(book.round)
         if play is None:
             return Answer(objection="I have not revealed yet")
         try:
-            return Answer(signature=play.endorse(hashes))
+            return Answer(signature=await play.endorse(hashes))
         except MissingError as error:
             return Answer(objection=str(error), missing=tuple(error.hashes))
         except Refused as refused:
