@@ -32,5 +32,5 @@ def log_json(level: int = logging.INFO) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter())
     logging.basicConfig(level=level, handlers=[handler], force=True)
-    for talkative in ("web3", "urllib3", "aiohttp", "x402", "asyncio", "uvicorn"):
+    for talkative in ("web3", "urllib3", "aiohttp", "x402", "asyncio", "uvicorn", "httpx", "httpcore"):
         logging.getLogger(talkative).setLevel(logging.WARNING)

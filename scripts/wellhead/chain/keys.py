@@ -26,6 +26,7 @@ LOCAL_ROLES = (
     *(f"reporter-{number}" for number in range(5)),
     *(f"attestor-{number}" for number in range(5)),
     "authorizer",
+    *(f"transmitter-{number}" for number in range(5)),
 )
 
 

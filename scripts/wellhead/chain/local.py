@@ -23,7 +23,7 @@ from wellhead.processes import ManagedProcess
 
 CLIENTS = ("anvil", "ganache")
 CHAIN_ID = 31337
-ACCOUNTS = 21
+ACCOUNTS = 26
 MNEMONIC = "test test test test test test test test test test test junk"
 YEAR_SECONDS = 365 * 86_400
 START_TIMEOUT_SECONDS = 30

@@ -14,6 +14,7 @@ from rich.console import Console
 from wellhead.chain import keys
 from wellhead.cli import render
 from wellhead.cli.options import JsonOption, NodeArgument
+from wellhead.cli.reporter import run
 from wellhead.cli.session import Reading, Sending, Session, reads, sends
 from wellhead.errors import Misused, Refused
 from wellhead.units import parse_duration
@@ -27,8 +28,10 @@ MAX_FACTOR = 86_400  # a second for a day: beyond that one sample decides a week
 DEFAULT_REPORTERS = tuple(f"reporter-{number}" for number in range(5))
 
 app = typer.Typer(
-    help="What nodes did, as a quorum of reporters saw it: observe, report, status.", no_args_is_help=True
+    help="What nodes did, as a quorum of reporters saw it: run, observe, report, status.",
+    no_args_is_help=True,
 )
+app.command()(run)
 
 
 @app.command()

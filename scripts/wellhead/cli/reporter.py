@@ -1,0 +1,108 @@
+"""wellhead oracle run: one reporter's daemon."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from wellhead.chain import keys
+from wellhead.cli.options import (
+    DEFAULT_DEPLOYMENTS,
+    DEFAULT_NETWORK,
+    DeploymentsOption,
+    NetworkOption,
+)
+from wellhead.cli.session import Session
+from wellhead.errors import Misused
+from wellhead.units import parse_address, parse_duration
+
+
+def run(
+    fleet: Annotated[Path, typer.Argument(help="File that tells which nodes are watched, and how.")],
+    signer: Annotated[
+        str, typer.Option("--as", help="Who signs what is seen: a keystore file, or a local role.")
+    ],
+    peers: Annotated[
+        list[str],
+        typer.Option("--peer", help="Another reporter, ADDRESS=URL of its daemon; once for each."),
+    ],
+    gas: Annotated[
+        str | None,
+        typer.Option("--gas", help="Who pays for transmitting, with a key of its own; else others transmit."),
+    ] = None,
+    folder: Annotated[Path, typer.Option("--data", help="Folder of its books and records.")] = Path(
+        "reporter-data"
+    ),
+    host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", min=0, max=65_535, help="0 takes any free one.")] = 8700,
+    settle: Annotated[
+        str, typer.Option("--settle", help="After a window's end, until its last scrapes are in.")
+    ] = "15s",
+    step: Annotated[
+        str, typer.Option("--step", help="How long others are waited for in each step of a round.")
+    ] = "20s",
+    poll: Annotated[str, typer.Option("--poll", help="How often the chain is asked.")] = "5s",
+    factor: Annotated[
+        int, typer.Option("--factor", min=1, help="Local chains: seconds that an observed one stands for.")
+    ] = 1,
+    anchor_ms: Annotated[
+        int | None,
+        typer.Option(
+            "--anchor-ms", help="Local chains: Unix milliseconds that stand for the oracle's genesis."
+        ),
+    ] = None,
+    network: NetworkOption = DEFAULT_NETWORK,
+    deployments: DeploymentsOption = DEFAULT_DEPLOYMENTS,
+) -> None:
+    """Watch nodes, agree with the other reporters and see every window reported, until Ctrl-C.
+
+    What it has seen and said is in its data folder before anybody hears of it; started again, it goes on from there.
+    """
+    # The servers and clients take a second to import: only those who run a reporter wait for them.
+    from wellhead.exclusive import exclusive
+    from wellhead.json_logs import log_json
+    from wellhead.listener import listen
+    from wellhead.oracle.daemon.assembly import Settings, assemble
+    from wellhead.oracle.daemon.listening import serve
+    from wellhead.oracle.daemon.reporter import Pace
+    from wellhead.oracle.exchange.play import Patience
+    from wellhead.oracle.fleet_file import read_fleet
+
+    watched = read_fleet(fleet)
+    session = Session(network, deployments)
+    if not session.local and (factor != 1 or anchor_ms is not None):
+        raise Misused(f"{network} has everybody's time: --factor and --anchor-ms are for local chains")
+    account = keys.load_signer(signer, local_chain=session.local)
+    payer = None if gas is None else keys.load_signer(gas, local_chain=session.local)
+    if payer is not None and payer.address == account.address:
+        raise Misused(
+            "the key that signs what is seen is kept apart from the one that pays gas: name another --gas"
+        )
+    seconds = float(parse_duration(step, "--step"))
+    settings = Settings(
+        watched,
+        dict(_peer(one) for one in peers),
+        folder,
+        Patience(seconds, seconds, seconds),
+        Pace(
+            settle=parse_duration(settle, "--settle"),
+            poll=parse_duration(poll, "--poll"),
+            transmit=seconds,
+        ),
+        factor=factor,
+        anchor_ms=anchor_ms,
+    )
+    busy = f"another reporter keeps its books in {folder}: name another --data"
+    with exclusive(folder / "lock", busy), listen(host, port) as listener:
+        app = assemble(settings, session.oracle, session.registry, account, payer)
+        log_json()
+        serve(app, listener, lambda url: typer.echo(f"reporter {account.address} listens at {url}"))
+
+
+def _peer(given: str) -> tuple[str, str]:
+    address, separator, url = given.partition("=")
+    if not separator or not url.startswith(("http://", "https://")):
+        raise Misused(f"--peer {given!r} is not ADDRESS=URL, like 0x…=http://10.0.0.2:8700")
+    return parse_address(address, "--peer"), url

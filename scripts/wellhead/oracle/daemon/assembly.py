@@ -1,0 +1,119 @@
+"""A reporter's daemon out of its parts."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from eth_account.signers.local import LocalAccount
+from starlette.applications import Starlette
+
+from wellhead.chain.contracts.node_registry import NodeRegistry
+from wellhead.chain.contracts.telemetry_oracle import TelemetryOracle
+from wellhead.chain.outbox.journal import OutboxJournal
+from wellhead.chain.outbox.policy import SendingPolicy
+from wellhead.chain.outbox.sender import Outbox
+from wellhead.errors import Misused
+from wellhead.oracle.daemon.chain_view import ChainView
+from wellhead.oracle.daemon.history import History
+from wellhead.oracle.daemon.listening import create_app
+from wellhead.oracle.daemon.progress import Progress
+from wellhead.oracle.daemon.reporter import Pace, Reporter
+from wellhead.oracle.daemon.store import ReporterStore
+from wellhead.oracle.daemon.transmitter import Transmitter
+from wellhead.oracle.exchange.mail import HttpPeers
+from wellhead.oracle.exchange.play import Patience
+from wellhead.oracle.fleet import Fleet
+from wellhead.oracle.fleet_file import FleetSettings
+from wellhead.oracle.records.peer import RecordPeer
+from wellhead.oracle.records.serving import record_routes
+from wellhead.oracle.records.store import RecordStore
+from wellhead.oracle.round import TimeScale
+from wellhead.oracle.schedule import Schedule
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What one reporter is told."""
+
+    fleet: FleetSettings
+    peers: Mapping[str, str]
+    """The other reporters: the root of each one's daemon, by address."""
+    folder: Path
+    patience: Patience = field(default_factory=Patience)
+    pace: Pace = field(default_factory=Pace)
+    sending: SendingPolicy = field(default_factory=SendingPolicy)
+    factor: int = 1
+    """Of a local chain alone: chain seconds that an observed second stands for."""
+    anchor_ms: int | None = None
+    """Of a local chain alone: the wall milliseconds that stand for the oracle's genesis."""
+
+
+def assemble(
+    settings: Settings,
+    oracle: TelemetryOracle,
+    registry: NodeRegistry,
+    account: LocalAccount,
+    gas_payer: LocalAccount | None,
+) -> Starlette:
+    """The daemon's application; it works as long as it is served. Raises Misused, Refused."""
+    view = ChainView(oracle, registry)
+    schedule = schedule_of(settings, view)
+    others = set(view.config().reporters) - {account.address}
+    strangers = sorted(set(settings.peers) - others)
+    if strangers:
+        known = ", ".join(sorted(others))
+        raise Misused(f"{strangers[0]} is no other reporter of this oracle; those are {known}")
+    settings.folder.mkdir(parents=True, exist_ok=True)
+    store = ReporterStore(f"sqlite:///{settings.folder / 'reporter.db'}")
+    records = RecordStore(settings.folder / "records", settings.pace.keep_rounds)
+    history = History(view, store, records, [RecordPeer(url) for url in settings.peers.values()])
+    wall_seconds = schedule.window_seconds / schedule.scale.factor
+    _require_time(settings, wall_seconds)
+    progress = Progress(wall_seconds, dry=gas_payer is None)
+    transmitter = None
+    if gas_payer is not None:
+        journal = OutboxJournal(store.engine, time.time, oracle.w3.eth.chain_id, gas_payer.address)
+        outbox = Outbox(oracle.w3, gas_payer, journal, settings.sending, time.time)
+        transmitter = Transmitter(view, gas_payer, outbox)
+    fleet = Fleet(settings.fleet, account.address)
+    reporter = Reporter(
+        *(account, view, schedule, fleet, store, history, progress, transmitter),
+        patience=settings.patience,
+        pace=settings.pace,
+    )
+
+    async def work() -> None:
+        async with HttpPeers(settings.peers) as peers:
+            await reporter.run(peers)
+
+    def status() -> dict[str, Any]:
+        problem = "" if transmitter is None else transmitter.problem
+        return {"reporter": account.address, **progress.status(), "transmission": problem}
+
+    return create_app(reporter.post, progress, list(record_routes(records)), status, work)
+
+
+def _require_time(settings: Settings, wall_seconds: float) -> None:
+    """Whatever fails, a round must be over before the next one is due."""
+    patience = settings.patience
+    needed = settings.pace.settle + patience.commit + patience.reveal + patience.leader
+    if needed > wall_seconds:
+        raise Misused(
+            f"a round may take {needed:g} s to settle, commit, reveal and propose, and the next window ends after "
+            f"{wall_seconds:g} s: allow less for each"
+        )
+
+
+def schedule_of(settings: Settings, view: ChainView) -> Schedule:
+    """Raises Misused for slots that do not fit the oracle's windows."""
+    slot_ms = settings.fleet.slot_ms
+    if settings.anchor_ms is None:
+        if settings.factor != 1:
+            raise Misused("observed time is scaled from some moment on: give it as the anchor")
+        return Schedule.live(view.genesis, view.window_seconds, slot_ms)
+    scale = TimeScale(slot_ms, settings.factor)
+    return Schedule(view.genesis, view.window_seconds, scale, settings.anchor_ms)

@@ -1,0 +1,59 @@
+"""What a reporter asks the chain before it does anything: who reports, what stands, whose window it is. Blocking."""
+
+from __future__ import annotations
+
+from wellhead.chain.contracts.node_registry import NodeRegistry
+from wellhead.chain.contracts.telemetry_oracle import Round, TelemetryOracle
+from wellhead.chain.local import chain_time
+from wellhead.errors import Misused
+from wellhead.oracle.draft import OracleConfig
+from wellhead.oracle.onchain import read_config
+
+
+class ChainView:
+    """One oracle, and the registry of its nodes. Raises what web3 raises."""
+
+    def __init__(self, oracle: TelemetryOracle, registry: NodeRegistry) -> None:
+        self.oracle, self._registry = oracle, registry
+        self.genesis, self.window_seconds = oracle.window_end_of(0), oracle.window_seconds()
+        self._gpu_counts: dict[int, int | None] = {}
+
+    def config(self) -> OracleConfig:
+        """As it is now."""
+        return read_config(self.oracle)
+
+    def chain_time(self) -> int:
+        """Of the newest block, in seconds."""
+        return chain_time(self.oracle.w3)
+
+    def latest_round(self) -> int:
+        """The newest reported round, vetoed or not; 0 before the first."""
+        return self.oracle.latest_round()
+
+    def ended_round(self) -> int:
+        """The last round whose window has ended on the chain."""
+        return self.oracle.round_ended_by(self.chain_time())
+
+    def posted(self, round_number: int) -> Round | None:
+        """What the chain keeps of a round; None if it was not reported, or was forgotten."""
+        found = self.oracle.round_info(round_number)
+        return found if found.posted_at else None
+
+    def newest_good_round(self) -> int:
+        """The newest round that was reported and not vetoed: what the next report goes on from. 0 if there is none."""
+        for round_number in range(self.latest_round(), 0, -1):
+            found = self.posted(round_number)
+            if found is None:
+                continue
+            if not found.vetoed:
+                return round_number
+        return 0
+
+    def gpu_count(self, node: int) -> int | None:
+        """As registered; None for a node that is not."""
+        if node not in self._gpu_counts:
+            try:
+                self._gpu_counts[node] = self._registry.node(node).spec.gpu_count
+            except Misused:
+                return None
+        return self._gpu_counts[node]

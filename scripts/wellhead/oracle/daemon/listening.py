@@ -1,0 +1,95 @@
+"""What a reporter's daemon answers over HTTP: other reporters' letters, proofs for anybody, and how it fares."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import socket
+from collections.abc import AsyncIterator, Callable, Coroutine
+from typing import Any
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from wellhead.oracle.daemon.progress import Progress
+from wellhead.oracle.exchange.mail import mail_route
+from wellhead.oracle.exchange.post import Post
+
+HEALTH_PATH, METRICS_PATH, STATUS_PATH = "/healthz", "/metrics", "/status"
+# Each may have a letter of some megabytes on its way.
+MAX_CONNECTIONS = 64
+SHUTDOWN_GRACE_SECONDS = 5
+
+
+def create_app(
+    post: Post,
+    progress: Progress,
+    records: list[BaseRoute],
+    status: Callable[[], dict[str, Any]],
+    work: Callable[[], Coroutine[Any, Any, None]],
+) -> Starlette:
+    """The routes, with the reporter's `work` going on as long as they are served."""
+
+    async def healthz(_: Request) -> Response:
+        ailment = progress.ailment
+        return JSONResponse({"status": ailment or "ok"}, 503 if ailment else 200)
+
+    async def metrics(_: Request) -> Response:
+        return Response(progress.text(), media_type="text/plain; version=0.0.4")
+
+    async def show_status(_: Request) -> Response:
+        return JSONResponse(await asyncio.to_thread(status))
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        working = asyncio.create_task(work())
+        working.add_done_callback(_end_with)
+        try:
+            yield
+        finally:
+            working.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await working
+
+    return Starlette(
+        routes=[
+            mail_route(post),
+            Route(HEALTH_PATH, healthz),
+            Route(METRICS_PATH, metrics),
+            Route(STATUS_PATH, show_status),
+            *records,
+        ],
+        lifespan=lifespan,
+    )
+
+
+def serve(app: Starlette, listener: socket.socket, announce: Callable[[str], None]) -> None:
+    """Until SIGTERM or SIGINT. `announce` gets the URL once connections are taken."""
+    server = uvicorn.Server(
+        uvicorn.Config(
+            app,
+            ws="none",
+            limit_concurrency=MAX_CONNECTIONS,
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            timeout_graceful_shutdown=SHUTDOWN_GRACE_SECONDS,
+        )
+    )
+    # uvicorn stops in order, then raises the signal again; that second one has nothing left to do.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: None)
+    host, port = listener.getsockname()[:2]
+    announce(f"http://{host}:{port}")
+    server.run(sockets=[listener])
+
+
+def _end_with(working: asyncio.Task[None]) -> None:
+    """A daemon whose work has failed for good must not look alive."""
+    if not working.cancelled() and working.exception() is not None:
+        signal.raise_signal(signal.SIGTERM)

@@ -1,0 +1,77 @@
+"""How a reporter fares, for Prometheus, for whoever asks whether it lives, and for `wellhead oracle status`."""
+
+from __future__ import annotations
+
+import time
+from importlib.metadata import version
+from typing import Any
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
+
+# A look at the chain takes moments; without one for so long something is wrong.
+CHAIN_SECONDS = 120.0
+
+
+class Progress:
+    """One registry per daemon."""
+
+    def __init__(self, window_seconds: float, dry: bool) -> None:
+        """`window_seconds` of wall time: how often something should come of it."""
+        self._patience_seconds = max(4 * window_seconds, CHAIN_SECONDS)
+        self._looked_at = self._moved_at = time.monotonic()
+        self._facts: dict[str, Any] = {"dry": dry, "last_end": "", "problem": ""}
+        self.registry = CollectorRegistry()
+        build = Gauge("wellhead_oracle_build_info", "Version.", ["version"], registry=self.registry)
+        build.labels(version("wellhead")).set(1)
+        self._rounds = Counter(
+            "wellhead_oracle_rounds", "Rounds by how they ended here.", ["end"], registry=self.registry
+        )
+        self._gauges = {
+            name: Gauge(f"wellhead_oracle_{name}", help_, registry=self.registry)
+            for name, help_ in (
+                ("last_round", "The newest round on the chain."),
+                ("due_round", "The newest round whose window is over."),
+                ("lag_seconds", "Since the window of the newest reported round ended, by the chain's clock."),
+                ("skew_seconds", "This machine's clock ahead of the chain's."),
+                ("equivocations", "Reporters that committed to two things in the last round."),
+                ("observe_seconds", "Time that the last observation took."),
+                ("round_seconds", "From the end of the window to a report with its quorum, last time."),
+                ("balance_wei", "What the gas key holds."),
+            )
+        }
+
+    def looked(self) -> None:
+        """The chain was asked and answered."""
+        self._looked_at = time.monotonic()
+
+    def ended(self, round_number: int, end: str, why: str = "") -> None:
+        """A round is over here: "agreed", "reported" by others, or "given up"."""
+        self._rounds.labels(end).inc()
+        self._facts |= {"last_end": f"round {round_number} {end}", "problem": why}
+        if not why:
+            self._moved_at = time.monotonic()
+
+    def set(self, **values: float) -> None:
+        """Gauges by name, and facts to show."""
+        for name, value in values.items():
+            self._gauges[name].set(value)
+            self._facts[name] = value
+
+    @property
+    def ailment(self) -> str:
+        """Why it makes no progress; empty while it does."""
+        now = time.monotonic()
+        if now - self._looked_at > CHAIN_SECONDS:
+            return f"the chain has not answered for {now - self._looked_at:.0f} s"
+        if now - self._moved_at > self._patience_seconds:
+            why = self._facts["problem"] or "no round has ended"
+            return f"no report for {now - self._moved_at:.0f} s: {why}"
+        return ""
+
+    def status(self) -> dict[str, Any]:
+        """For people."""
+        return {**self._facts, "healthy": not self.ailment, "ailment": self.ailment}
+
+    def text(self) -> bytes:
+        """In Prometheus's exposition format."""
+        return generate_latest(self.registry)

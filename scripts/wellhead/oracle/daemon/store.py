@@ -1,0 +1,221 @@
+"""What a reporter has seen and said, written down before it is said: SQLite beside the daemon.
+
+A round that was sealed is never sealed again: a reporter that starts anew says the same as before, or nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+from sqlalchemy import Column, Integer, LargeBinary, MetaData, String, Table, Text, delete, insert, select
+from sqlalchemy.exc import IntegrityError
+
+from wellhead.database import make_tables, open_database, reading
+from wellhead.oracle.exchange.messages import Kind, Message
+from wellhead.oracle.pushing import MAX_REPORTED
+from wellhead.reference.record import ENTRY_BYTES
+
+_metadata = MetaData()
+
+_sealed = Table(
+    "sealed_rounds",
+    _metadata,
+    Column("config_digest", LargeBinary(32), primary_key=True),
+    Column("round", Integer, primary_key=True),
+    Column("since", Integer, nullable=False),
+    # The reveal, as it is or will be said.
+    Column("reveal", LargeBinary, nullable=False),
+    # Energy below a watt-hour, by node, that this reporter counts with the next window.
+    Column("remainders", Text, nullable=False),
+)
+
+_letters = Table(
+    "letters",
+    _metadata,
+    Column("letter_id", Integer, primary_key=True, autoincrement=True),
+    Column("config_digest", LargeBinary(32), nullable=False),
+    Column("round", Integer, nullable=False, index=True),
+    Column("kind", String(8), nullable=False),
+    Column("reporter", String(42), nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("signature", LargeBinary(64), nullable=False),
+)
+
+_evidence = Table(
+    "evidence",
+    _metadata,
+    Column("round", Integer, primary_key=True),
+    Column("node", Integer, primary_key=True),
+    Column("hash", LargeBinary(32), nullable=False),
+    # Questions and raw answers, compressed.
+    Column("exhibits", LargeBinary, nullable=False),
+)
+
+_agreed = Table(
+    "agreed_reports",
+    _metadata,
+    Column("config_digest", LargeBinary(32), primary_key=True),
+    Column("round", Integer, primary_key=True),
+    Column("root", LargeBinary(23), nullable=False),
+    Column("evidence_hash", LargeBinary(32), nullable=False),
+    Column("entries", LargeBinary, nullable=False),
+    Column("signatures", LargeBinary, nullable=False),
+    Column("leader", String(42), nullable=False),
+)
+
+
+class Sealed(NamedTuple):
+    """What this reporter saw up to a round's end, since round `since`."""
+
+    since: int
+    reveal: bytes
+    remainders: dict[int, int]
+
+
+class StoredReport(NamedTuple):
+    """A report that had its quorum. `entries` are the packed records of all its nodes."""
+
+    round: int
+    root: bytes
+    evidence_hash: bytes
+    entries: bytes
+    signatures: bytes
+    leader: str
+
+    @property
+    def pushed(self) -> bytes:
+        """The entries that the report carries: all, unless there are too many for one."""
+        return self.entries if len(self.entries) <= MAX_REPORTED * ENTRY_BYTES else b""
+
+
+class ReporterStore:
+    """One reporter's own books."""
+
+    def __init__(self, url: str) -> None:
+        """`url` as SQLAlchemy writes it. Tables are made where they are missing."""
+        self._engine = open_database(url)
+        make_tables(self._engine, _metadata)
+
+    @property
+    def engine(self) -> Any:
+        """For what else is kept in the same database."""
+        return self._engine
+
+    def close(self) -> None:
+        """Drop the connections."""
+        self._engine.dispose()
+
+    # Sealing ----------------------------------------------------------------------------------------
+
+    def sealed(self, config_digest: bytes, round_number: int) -> Sealed | None:
+        """What was sealed for that round, if it was."""
+        this = (_sealed.c.config_digest == config_digest) & (_sealed.c.round == round_number)
+        with reading(self._engine) as connection:
+            row = connection.execute(select(_sealed).where(this)).first()
+        return None if row is None else Sealed(row.since, row.reveal, _numbers(row.remainders))
+
+    def seal(
+        self,
+        config_digest: bytes,
+        round_number: int,
+        sealed: Sealed,
+        evidence: Mapping[int, tuple[bytes, bytes]],
+    ) -> None:
+        """Keep it with its evidence (by node: hash, exhibits), in one step. Raises SQLAlchemyError, also when the round
+        was sealed before."""
+        with self._engine.begin() as connection:
+            connection.execute(
+                insert(_sealed).values(
+                    config_digest=config_digest,
+                    round=round_number,
+                    since=sealed.since,
+                    reveal=sealed.reveal,
+                    remainders=json.dumps(sealed.remainders),
+                )
+            )
+            connection.execute(delete(_evidence).where(_evidence.c.round == round_number))
+            if evidence:
+                connection.execute(
+                    insert(_evidence),
+                    [
+                        {
+                            "round": round_number,
+                            "node": node,
+                            "hash": digest,
+                            "exhibits": zlib.compress(exhibits),
+                        }
+                        for node, (digest, exhibits) in evidence.items()
+                    ],
+                )
+
+    def remainders(self, since: int) -> dict[int, int]:
+        """Microjoules below a watt-hour that were left over at the end of round `since`, by node."""
+        query = select(_sealed.c.remainders).where(_sealed.c.round == since)
+        with reading(self._engine) as connection:
+            row = connection.execute(query).first()
+        return {} if row is None else _numbers(row.remainders)
+
+    def evidence(self, round_number: int, node: int) -> tuple[bytes, bytes] | None:
+        """The hash of what was kept for a node in a round, and its exhibits."""
+        this = (_evidence.c.round == round_number) & (_evidence.c.node == node)
+        with reading(self._engine) as connection:
+            row = connection.execute(select(_evidence).where(this)).first()
+        return None if row is None else (row.hash, zlib.decompress(row.exhibits))
+
+    # Letters ----------------------------------------------------------------------------------------
+
+    def keep(self, message: Message) -> None:
+        """See Letters."""
+        values = {**message._asdict(), "kind": message.kind.value}
+        with self._engine.begin() as connection:
+            connection.execute(insert(_letters).values(values))
+
+    def kept(self, config_digest: bytes, round_number: int) -> Iterable[Message]:
+        """See Letters."""
+        query = select(_letters).where(
+            _letters.c.round == round_number, _letters.c.config_digest == config_digest
+        )
+        with reading(self._engine) as connection:
+            rows = connection.execute(query.order_by(_letters.c.letter_id)).all()
+        return [
+            Message(Kind(row.kind), row.config_digest, row.round, row.reporter, row.body, row.signature)
+            for row in rows
+        ]
+
+    # Reports ----------------------------------------------------------------------------------------
+
+    def agree(self, config_digest: bytes, report: StoredReport) -> None:
+        """Keep a report; harmless if one of that round is kept already."""
+        try:
+            with self._engine.begin() as connection:
+                connection.execute(insert(_agreed).values(config_digest=config_digest, **report._asdict()))
+        except IntegrityError:
+            return
+
+    def agreed(self, config_digest: bytes, round_number: int) -> StoredReport | None:
+        """The report of that round under that configuration, if there was one here."""
+        return self._report(_agreed.c.config_digest == config_digest, _agreed.c.round == round_number)
+
+    def agreed_with_root(self, round_number: int, root: bytes) -> StoredReport | None:
+        """The report of that round with that root, if there was one here."""
+        return self._report(_agreed.c.round == round_number, _agreed.c.root == root)
+
+    def _report(self, *conditions: Any) -> StoredReport | None:
+        with reading(self._engine) as connection:
+            row = connection.execute(select(_agreed).where(*conditions)).first()
+        if row is None:
+            return None
+        return StoredReport(row.round, row.root, row.evidence_hash, row.entries, row.signatures, row.leader)
+
+    def forget_before(self, round_number: int) -> None:
+        """Drop what belongs to earlier rounds: letters, evidence, what was sealed and agreed."""
+        with self._engine.begin() as connection:
+            for table in (_sealed, _letters, _evidence, _agreed):
+                connection.execute(delete(table).where(table.c.round < round_number))
+
+
+def _numbers(text: str) -> dict[int, int]:
+    return {int(node): value for node, value in json.loads(text).items()}
