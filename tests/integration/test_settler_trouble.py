@@ -239,7 +239,7 @@ def test_so_is_one_that_counted_already(
 
 
 def test_and_several_of_them(stage: SettlerStage, settler: Settler, due: list[ChannelConfig]) -> None:
-    """One that counted and the next one, under way: the first is made again, the second anew."""
+    """One that counted and the next one, under way: both are made again, in their order."""
     stage.settle(settler)
     stage.serve(due[0], 10 * PRICE_USD6)
     settler.tick()
@@ -252,6 +252,7 @@ def test_and_several_of_them(stage: SettlerStage, settler: Settler, due: list[Ch
     assert stage.claimed(due[0]) == 20 * PRICE_USD6
     assert sum(amount for _, amount in stage.claims()) == 30 * PRICE_USD6
     assert stage.ledger.claimable() == []
+    assert stage.batches() == 2
 
 
 def test_a_batch_that_can_no_longer_go_through_is_built_anew(

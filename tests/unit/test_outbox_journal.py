@@ -158,6 +158,7 @@ def test_what_was_decided_long_ago_is_forgotten_and_its_id_with_it(
     assert (journal.final_after(0), journal.signed_at(1), journal.signed_at(2)) == ([], [], [])
     assert kept.entry_id > entry.entry_id
     desk.now += 2 * KEPT_SECONDS
+    desk.journal(CHAIN, OTHER_SENDER).open(1, CALL, signed(4))
     assert journal.open_entries() == [kept]  # what is open is never old
 
 

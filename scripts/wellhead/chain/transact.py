@@ -46,7 +46,7 @@ def try_out(w3: Web3, transaction: TxParams, gas: int) -> None:
     except (ContractCustomError, ContractLogicError) as error:
         raise revert.from_exception(error) from error
     except Web3RPCError as error:
-        if "gas" in str(error):  # it was not enough
+        if "gas" in str(error).lower():  # it was not enough
             raise revert.from_exception(error) from error
         raise
 

@@ -172,8 +172,9 @@ class Outbox:
         """The entry whose turn it is. What counted and that the chain has taken back is open again."""
         entries = self._journal.open_entries()
         for final in self._journal.final_since(head - self._policy.watched_blocks):
-            # Receipts are asked for only while nothing else is to be done.
-            if final.nonce >= used or (not entries and self._account.mined(final.transactions) is None):
+            # Its receipt is asked for if its nonce is free again, or while nothing else is to be done.
+            doubtful = final.nonce >= used or not entries
+            if doubtful and self._account.mined(final.transactions) is None:
                 _log.warning("%s is no longer in the chain: bringing it again", final.call.subject)
                 self._journal.reopen(final)
                 self._patient_since = self._clock()
@@ -222,7 +223,8 @@ class Outbox:
         try:
             self._account.try_out(entry.call)
         except ContractRefused as refused:
-            if self._account.used("latest") > entry.nonce:  # mined since we looked: it stands in its own way
+            # If it was mined since we looked, it stands in its own way.
+            if self._account.used("latest") > entry.nonce or self._account.mined(entry.transactions):
                 return UnderWay(entry, entry.newest, mined=False)
             return Decision(entry, DROPPED, None, f"it would revert by now: {refused}")
         if self._is_stuck(entry):
