@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from wellhead.oracle.sources import fetch
-from wellhead.oracle.sources.exporter import Exporter, parse
+from wellhead.oracle.sources.exporter import MAX_SERIES, MAX_SERIES_CHARACTERS, Exporter, parse
 from wellhead.oracle.sources.fetch import MAX_SKEW_SECONDS, ScrapeError
 from wellhead.oracle.sources.live import Reader, Reading
 from wellhead.oracle.sources.meters import DCGM, RUNTIME, VLLM, Kind, Meter
@@ -70,7 +70,7 @@ def test_the_runtime_is_read_as_it_writes() -> None:
     ("text", "said"),
     [
         (TEXT.replace(b"joules_total", b"watts"), "no joules_total exposed: is this a test exporter"),
-        (TEXT.replace(b'"1"', b'"0"'), "tokens_total is exposed twice"),
+        (TEXT.replace(b'"1"', b'"0"'), "tokens_total.* is exposed twice"),
         (TEXT.replace(b" 30\n", b" thirty\n"), "not Prometheus' text format"),
         (b"\xff\xfe", "not Prometheus' text format"),
         (b"<html>sign in</html>", "no tokens_total exposed"),
@@ -79,6 +79,39 @@ def test_the_runtime_is_read_as_it_writes() -> None:
 def test_what_is_no_exposition_is_no_answer(text: bytes, said: str) -> None:
     with pytest.raises(ScrapeError, match=said):
         read(Exporter(URL, KIND), answering(text))
+
+
+@pytest.mark.parametrize(
+    ("shown", "value"),
+    [
+        ("7", "7"),
+        ("7.5", "7.5"),
+        ("1e+06", "1E+6"),
+        (" 12 1700000000123", "12"),
+        ("+Inf", "Infinity"),
+        ("NaN", "NaN"),
+    ],
+)
+def test_a_value_is_read_as_it_is_written(shown: str, value: str) -> None:
+    labels = '{engine="a } b",pod="x y"}'
+    found = parse(f"tokens_total{labels} {shown}\njoules_total{{}} 1\n".encode(), KIND)
+    assert str(found["tokens_total", (("engine", "a } b"), ("pod", "x y"))]) == value
+
+
+def test_a_node_cannot_fill_its_reporters_memory() -> None:
+    many = "".join(f'tokens_total{{engine="{number}"}} 1\n' for number in range(MAX_SERIES)).encode()
+    assert len(parse(many[: many.rindex(b"tokens_total")] + b"joules_total 1\n", KIND)) == MAX_SERIES
+    with pytest.raises(ScrapeError, match="more than 256 series"):
+        parse(many + b"joules_total 1\n", KIND)
+    long = f'tokens_total{{engine="{"x" * MAX_SERIES_CHARACTERS}"}} 1\njoules_total 1\n'.encode()
+    with pytest.raises(ScrapeError, match="1024 characters of labels"):
+        parse(long, KIND)
+
+
+@pytest.mark.parametrize("shown", ["", "1_000", "0x10", "1 2 3", "1,5", "\u0661"])
+def test_a_value_that_is_none(shown: str) -> None:
+    with pytest.raises(ScrapeError, match="not Prometheus' text format"):
+        parse(f"tokens_total {shown}\njoules_total 1\n".encode(), KIND)
 
 
 def test_what_shows_only_on_errors_need_not_be_there() -> None:

@@ -20,6 +20,7 @@ from wellhead.oracle.sources.meters import Account, Kind, Series, account
 Key = tuple[str, tuple[tuple[str, str], ...]]
 """A series: its metric's name, and its labels in order."""
 
+MAX_FAILURE_CHARACTERS = 300
 TOO_BUSY = "not looked in time, this machine is too busy"
 
 
@@ -88,7 +89,7 @@ class LiveSource:
             if isinstance(error, TooSlowError) and lag.spoils(begun, allowed):
                 self.missed(slot, TOO_BUSY)
                 return
-            self._looks.append(_Look(slot, _milliseconds_since(begun), failure=" ".join(str(error).split())))
+            self._looks.append(_Look(slot, _milliseconds_since(begun), failure=_one_line(str(error))))
             return
         keys = tuple(seen.values)
         if self._looks and self._looks[-1].keys == keys:
@@ -164,6 +165,11 @@ def _series_of(looks: Iterable[_Look], window: Window) -> dict[str, list[Series]
     for (name, labels), one in scrapes.items():
         found.setdefault(name, []).append(Series(dict(labels), one))
     return found
+
+
+def _one_line(text: str) -> str:
+    short = text[:MAX_FAILURE_CHARACTERS]
+    return " ".join(short.split())
 
 
 def _milliseconds_since(begun: float) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import cached_property
 from typing import NamedTuple
 
 from wellhead.oracle.observation import Counters, Window
@@ -53,12 +54,12 @@ class Kind:
         """All that only rise."""
         return (*self.tokens, *self.busy_counters, *self.energy)
 
-    @property
+    @cached_property
     def needed(self) -> tuple[str, ...]:
         """The names without which nothing can be counted."""
         return (*(meter.name for meter in self.counters), *(gauge.name for gauge in self.busy_gauges))
 
-    @property
+    @cached_property
     def names(self) -> tuple[str, ...]:
         """All names that are read."""
         return (*self.needed, *self.last_errors)
