@@ -192,8 +192,9 @@ def test_a_canary_must_be_what_it_is_taken_for(body: bytes, reached: bool) -> No
 def test_a_canary_by_another_clock_proves_nothing(off: int) -> None:
     """Either it is a replay, or this machine's clock is wrong, and with it every slot."""
     dated = {"date": formatdate(time() + off, usegmt=True)}
-    with pytest.raises(ScrapeError, match="from this machine's clock; at most 30 s will do"):
-        read(ChainCanary("http://chain.test", 31337), answering(CHAIN_ANSWER, headers=dated))
+    for canary in (ChainCanary("http://chain.test", 31337), PageCanary("http://page.test", "0x7a69")):
+        with pytest.raises(ScrapeError, match="from this machine's clock; at most 30 s will do"):
+            read(canary, answering(CHAIN_ANSWER, headers=dated))
 
 
 @pytest.mark.parametrize("date", [formatdate(time() + 20, usegmt=True), "yesterday"])

@@ -34,7 +34,7 @@ class Scripted:
 
     line, kind, asked = HERE, KIND, "a script"
 
-    def __init__(self, script: dict[int, tuple[int, ...] | str]) -> None:
+    def __init__(self, script: dict[int, tuple[float, ...] | str]) -> None:
         self.script = script
         self.allowed: list[float] = []
 
@@ -152,3 +152,10 @@ def test_the_lag_of_a_loop_that_was_held_up_is_seen() -> None:
         return at_once, lag.spoils(begun, 1), lag.spoils(later, 60)
 
     assert asyncio.run(story()) == (True, True, False)
+
+
+def test_a_counter_that_shows_nonsense_is_as_good_as_no_answer() -> None:
+    seen = finding(looked(LiveSource(Scripted({1: (5,), 2: (float("nan"),), 3: (9,)})), range(1, 4)), 1, 3)
+    assert seen.answered == {1: True, 2: False, 3: True}
+    assert seen.gained.tokens == 4
+    assert seen.faults == ("tokens_total is NaN, not between 0 and 9007199254740992",)

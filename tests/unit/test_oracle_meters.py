@@ -94,7 +94,10 @@ def test_a_gpu_without_profiling_says_how_busy_it_is_in_percent() -> None:
 
 def test_a_series_that_comes_twice_counts_once_and_is_noted() -> None:
     """Two jobs that scrape the same exporter."""
-    twice = [series(1, 5, 9, UUID="a", job="gpu"), series(1, 5, 9, UUID="a", job="copy")]
+    late = Series(
+        {"UUID": "a", "job": "copy"}, [(at + 3_000, value - 1) for at, value in series(1, 5, 9).scrapes]
+    )
+    twice = [series(1, 5, 9, 9, UUID="a", job="gpu"), late]
     found = of(DCGM, energy=twice)
     assert found.gained.energy_microjoules == 8_000
     (fault,) = found.faults

@@ -53,6 +53,11 @@ def test_the_bounds_themselves_are_allowed(work: Work) -> None:
     assert flags(work) == ()
 
 
+def test_a_node_that_idles_for_long_may_draw_much_for_each_token() -> None:
+    idle = changed(tokens=60_000, busy_micros=MILLIONTHS, energy_microjoules=60_001 * MICROJOULES_PER_WH)
+    assert flags(replace(idle, seconds=2 * HOUR)) == ()
+
+
 def test_what_nobody_measures_is_not_missed() -> None:
     assert flags(replace(changed(busy_micros=0, energy_microjoules=0), measured=frozenset({"tokens"}))) == ()
     assert flags(replace(GOOD, measured=frozenset(), billed_tokens=10**9)) == ()
