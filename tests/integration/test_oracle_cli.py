@@ -146,7 +146,12 @@ def test_status_before_and_after_the_first_round(due: Site) -> None:
     assert (before["latest_round"], before["signatures_needed"], len(before["reporters"])) == (0, 3, 5)
     due.report()
     after = json.loads(wellhead("oracle", "status", "1", "--json", *due.network))
-    assert (after["latest_round"], after["final"], after["vetoed"]) == (1, False, False)
+    (posted,) = after["rounds"]
+    assert (after["latest_round"], posted["round"], posted["state"]) == (1, 1, "waits")
+    assert (posted["pushed_nodes"], posted["late_seconds"] >= 0) == (1, True)
+    assert [(one["scored_rounds"], one["mean_deviation_bps"]) for one in after["reporters"]] == [
+        (0, None)
+    ] * 5
     assert after["next_due_at"] == before["next_due_at"] + before["window_seconds"]
     assert 0 < after["latest_record"]["up_seconds"] <= SAMPLES * EVERY_MS * FACTOR // 1000
     assert "latest round" in wellhead("oracle", "status", *due.network)

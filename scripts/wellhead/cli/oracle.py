@@ -14,8 +14,9 @@ from rich.console import Console
 from wellhead.chain import keys
 from wellhead.cli import render
 from wellhead.cli.options import JsonOption, NodeArgument
+from wellhead.cli.oracle_status import status
 from wellhead.cli.reporter import run
-from wellhead.cli.session import Reading, Sending, Session, reads, sends
+from wellhead.cli.session import Sending, Session, sends
 from wellhead.errors import Misused, Refused
 from wellhead.units import parse_duration
 
@@ -32,6 +33,7 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 app.command()(run)
+app.command()(status)
 
 
 @app.command()
@@ -178,38 +180,6 @@ def observe(
             console.print(f"noted: {fault}", markup=False)
 
     render.emit(as_json, data | {"faults": list(seen.faults), "evidence": evidence}, draw)
-
-
-@app.command()
-@reads
-def status(
-    cli: Reading,
-    node: Annotated[int | None, typer.Argument(min=1, help="Also show this node's last record.")] = None,
-) -> None:
-    """Show who reports, what was reported last and when the next round is due."""
-    session = cli.session
-    oracle = session.oracle
-    latest = oracle.latest_round()
-    reporters = oracle.reporters()
-    data: dict[str, Any] = {
-        "oracle": oracle.address,
-        "window_seconds": oracle.window_seconds(),
-        "finality_delay_seconds": oracle.finality_delay_seconds(),
-        "signatures_needed": oracle.quorum(),
-        "reporters": reporters,
-        "chain_time": session.now(),
-        "latest_round": latest,
-        "next_due_at": oracle.window_end_of(latest + 1),
-    }
-    if latest:
-        posted = oracle.round_info(latest)
-        data |= {"posted_at": posted.posted_at, "root": f"0x{posted.root.hex()}"}
-        data |= {"vetoed": posted.vetoed, "final": oracle.is_final(latest)}
-    if node is not None:
-        session.registry.node(node)
-        data["latest_record"] = asdict(oracle.latest_record(node))
-    pairs = [render.fact(name, value) for name, value in data.items()]
-    render.emit(cli.as_json, data, lambda console: console.print(render.facts(pairs)))
 
 
 def _require_reporters(session: Session, addresses: list[str]) -> None:

@@ -65,5 +65,5 @@ class Schedule:
         return max(0, slots // self.slots_per_round)
 
     def skew_seconds(self, chain_time: int, wall_seconds: float) -> float:
-        """By how much this machine's clock is ahead of the chain's, when nothing is scaled."""
-        return (wall_seconds - self.anchor_ms / 1000) - (chain_time - self.genesis)
+        """Chain seconds by which this machine's clock is ahead of the chain's."""
+        return (wall_seconds - self.anchor_ms / 1000) * self.scale.factor - (chain_time - self.genesis)
