@@ -44,7 +44,7 @@ async def serving(*servers: Server) -> AsyncIterator[Upstreams]:
     try:
         yield nodes
     finally:
-        await nodes.close()
+        nodes.close()
         for runner in runners:
             await runner.cleanup()
 

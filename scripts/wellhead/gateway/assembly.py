@@ -130,7 +130,7 @@ class Gateway:
     async def _running(self, _: Starlette) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:  # each end is reached, whatever another one raises
             stack.push_async_callback(self.books.close)
-            stack.push_async_callback(self._upstreams.close)
+            stack.callback(self._upstreams.close)
             await self._watch.try_look()  # until then nobody is served by channel
             stack.callback(asyncio.create_task(self._watch.run()).cancel)
             if self._pool:

@@ -14,12 +14,12 @@ import json
 import logging
 from collections.abc import Callable
 
-import aiohttp
 from starlette.types import Receive, Send
 
 from wellhead.gateway.event_stream import DONE, MAX_EVENT_BYTES, BrokenStreamError, StreamMeter
 from wellhead.gateway.inference import Call
 from wellhead.gateway.meters import Meters
+from wellhead.gateway.node_connection import NodeError
 from wellhead.gateway.openai_shape import RequestError, error_body
 from wellhead.gateway.sale import OpenSale, PaymentRefusedError, Receipt
 from wellhead.gateway.terms import PAYMENT_RESPONSE
@@ -166,9 +166,9 @@ async def _problem(passing: asyncio.Task[None]) -> str | None:
     """What kept the stream from its end, None if it got there, its sale did not, or the customer left."""
     try:
         await passing
-    except (aiohttp.ClientError, TimeoutError, BrokenStreamError) as error:
+    except (NodeError, TimeoutError, BrokenStreamError) as error:
         _log.warning("a stream broke off: %s", type(error).__name__)
-        return f"the node's answer broke off: {type(error).__name__}"
+        return f"the node's answer broke off: {str(error) or type(error).__name__}"
     except (asyncio.CancelledError, PaymentRefusedError, OSError):
         pass
     except Exception:

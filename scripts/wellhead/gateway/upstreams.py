@@ -6,27 +6,23 @@ asked in its place, as long as nothing of an answer has been passed on. Nothing 
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-import aiohttp
-from yarl import URL
-
+from wellhead.gateway.node_connection import NodeConnection, NodeError, NodeServer
 from wellhead.gateway.openai_shape import RequestError
 from wellhead.gateway.paths import MODELS_PATH
 
 PASSED_HEADERS = ("content-type", "retry-after")
-MAX_ANSWER_BYTES = 64 << 20
 # What says "not me, not now": another node may.
 TOO_MANY, FAILED = 429, 500
+EVENT_STREAM = "text/event-stream"
 UNAVAILABLE = frozenset({TOO_MANY, FAILED, 502, 503, 504})
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 1.0, 30.0
 # Of the newest wait in the average: ten calls forget most of what was.
 WEIGHT = 0.2
-KEEPALIVE_SECONDS = 3
 
 
 @dataclass(slots=True)
@@ -34,6 +30,7 @@ class Node:
     """What is known of one upstream."""
 
     url: str
+    server: NodeServer = field(repr=False)
     # The member of a pool that it is, 0 if no pool is paid.
     member: int = 0
     under_way: int = 0
@@ -75,7 +72,7 @@ class Answer:
     waited_seconds: float
     headers: dict[str, str]
     body: bytes | None
-    stream: aiohttp.StreamReader = field(repr=False)
+    connection: NodeConnection = field(repr=False)
 
     @property
     def retry_after_seconds(self) -> float:
@@ -85,8 +82,8 @@ class Answer:
         return min(max(wanted, FIRST_PAUSE_SECONDS), LONGEST_PAUSE_SECONDS)
 
     async def chunks(self) -> AsyncIterator[bytes]:
-        """The body as it comes. Raises aiohttp.ClientError when it breaks off, TimeoutError when it stalls."""
-        async for chunk in self.stream.iter_any():
+        """The body as it comes. Raises NodeError when it breaks off, TimeoutError when it stalls."""
+        while chunk := await self.connection.piece():
             yield chunk
 
 
@@ -97,17 +94,14 @@ class Upstreams:
         """`timeout_seconds` bounds the wait for an answer, and each silence within a stream. `members` are those of a
         pool behind each of `urls`, if there is one."""
         self.nodes = [
-            Node(url.rstrip("/"), member)
+            Node(url.rstrip("/"), NodeServer(url, timeout_seconds), member)
             for url, member in zip(urls, members or (0,) * len(urls), strict=True)
         ]
-        self._timeout = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=timeout_seconds)
-        self._session: aiohttp.ClientSession | None = None
-        self._urls: dict[tuple[str, str], URL] = {}
 
-    async def close(self) -> None:
+    def close(self) -> None:
         """Drop the connections."""
-        if self._session is not None:
-            await self._session.close()
+        for node in self.nodes:
+            node.server.close()
 
     @asynccontextmanager
     async def ask(self, path: str, body: bytes, *, stream: bool) -> AsyncIterator[Answer]:
@@ -121,12 +115,12 @@ class Upstreams:
             node = self._next(tried)
             tried.add(id(node))
             node.under_way += 1
+            connection = None
             try:
-                started = time.monotonic()
                 try:
-                    response = await self._send("POST", node, path, body)
-                    answer = await _read(response, node, started, stream=stream and response.status == 200)
-                except (TimeoutError, aiohttp.ClientError) as error:
+                    connection = await node.server.connection()
+                    answer = await _ask(node, connection, "POST", path, body, stream=stream)
+                except (TimeoutError, NodeError) as error:
                     node.failed(time.monotonic())
                     if len(tried) < len(self.nodes):
                         continue
@@ -136,18 +130,15 @@ class Upstreams:
                     failed += answer.status == FAILED
                     # A request that two fail at is passed to no third.
                     if len(tried) < len(self.nodes) and failed < 2:
-                        response.close()
                         continue
                 else:
                     node.answered(answer.waited_seconds, answer.status)
-                try:
-                    yield answer
-                finally:
-                    # A stream that was not read to its end is not worth producing: closing says so.
-                    response.close() if answer.body is None else response.release()
+                yield answer
                 return
             finally:
                 node.under_way -= 1
+                if connection is not None:
+                    node.server.give_back(connection)
 
     async def models(self) -> Answer:
         """The list of models of the first node that has one. Raises RequestError as `ask` does."""
@@ -155,13 +146,16 @@ class Upstreams:
         while True:
             node = self._next(tried)
             tried.add(id(node))
+            connection = None
             try:
-                started = time.monotonic()
-                response = await self._send("GET", node, MODELS_PATH, None)
-                return await _read(response, node, started, stream=False)
-            except (TimeoutError, aiohttp.ClientError) as error:
+                connection = await node.server.connection()
+                return await _ask(node, connection, "GET", MODELS_PATH)
+            except (TimeoutError, NodeError) as error:
                 if len(tried) == len(self.nodes):
                     raise _no_answer(error) from None
+            finally:
+                if connection is not None:
+                    node.server.give_back(connection)
 
     def _next(self, tried: set[int]) -> Node:
         """The best of those that were not tried: in order first, then by how long it would take."""
@@ -175,48 +169,34 @@ class Upstreams:
 
         return min((node for node in self.nodes if id(node) not in tried), key=delay)
 
-    async def _send(self, method: str, node: Node, path: str, body: bytes | None) -> aiohttp.ClientResponse:
-        if self._session is None:
-            # uvicorn hangs up after five idle seconds: a call must not meet that.
-            connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEPALIVE_SECONDS)
-            self._session = aiohttp.ClientSession(
-                connector=connector, timeout=self._timeout, auto_decompress=True
-            )
-        url = self._urls.get((node.url, path))
-        if url is None:
-            url = self._urls[node.url, path] = URL(node.url + path)  # parsed once
-        return await self._session.request(
-            method,
-            url,
-            data=body,
-            headers={"content-type": "application/json"} if body is not None else None,
-            allow_redirects=False,
-        )
 
-
-async def _read(response: aiohttp.ClientResponse, node: Node, started: float, *, stream: bool) -> Answer:
-    headers = {name: response.headers[name] for name in PASSED_HEADERS if name in response.headers}
-    if stream and headers.get("content-type", "").startswith("text/event-stream"):
-        return Answer(
-            response.status, node.member, time.monotonic() - started, headers, None, response.content
-        )
-    body = bytearray()
-    async for chunk in response.content.iter_any():
-        body += chunk
-        if len(body) > MAX_ANSWER_BYTES:
-            response.close()
-            raise aiohttp.ClientPayloadError(f"an answer of more than {MAX_ANSWER_BYTES} bytes")
-    return Answer(
-        response.status, node.member, time.monotonic() - started, headers, bytes(body), response.content
-    )
+async def _ask(
+    node: Node,
+    connection: NodeConnection,
+    method: str,
+    path: str,
+    body: bytes | None = None,
+    *,
+    stream: bool = False,
+) -> Answer:
+    started = time.monotonic()
+    connection.send(node.server.request(method, path, body))
+    is_stream = False
+    if stream:
+        await connection.head()
+        kind = connection.headers.get("content-type", "")
+        is_stream = connection.status == 200 and kind.startswith(EVENT_STREAM)
+    whole = None if is_stream else await connection.whole()
+    waited_seconds = time.monotonic() - started
+    headers = {name: connection.headers[name] for name in PASSED_HEADERS if name in connection.headers}
+    return Answer(connection.status, node.member, waited_seconds, headers, whole, connection)
 
 
 def _no_answer(error: Exception) -> RequestError:
-    # aiohttp's ServerTimeoutError is both: silence is what the customer should hear of.
-    if isinstance(error, asyncio.TimeoutError):
+    if isinstance(error, TimeoutError):
         return RequestError("the node did not answer in time", status=504, code="upstream_timeout")
     return RequestError(
-        f"the node behind this gateway cannot be reached: {type(error).__name__}",
+        f"no answer from the node behind this gateway: {error}",
         status=502,
         code="upstream_unreachable",
     )
