@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
+from itertools import chain, repeat
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from sqlalchemy.exc import OperationalError
 
+from wellhead.gateway.channels import sole_ledger
 from wellhead.gateway.channels.book import ChannelAccount
-from wellhead.gateway.channels.ledger import Change, Ledger, UnknownChannelError
+from wellhead.gateway.channels.book_writer import BookWriter, Change
+from wellhead.gateway.channels.ledger import Ledger, UnknownChannelError
 from wellhead.gateway.channels.sole_ledger import SoleLedger
 from wellhead.reference.channel import ChannelConfig, ChannelFigures
 
@@ -21,8 +26,8 @@ CONFIG = ChannelConfig(*["0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266"] * 5, 900,
 PRICE = 100
 
 
-class FailingLedger(Ledger):
-    """A ledger on a disk that is full, as long as the test says so; `landed` writes even then, and fails after it."""
+class FailingWriter(BookWriter):
+    """Writes to a disk that is full, as long as the test says so; `landed` writes even then, and fails after it."""
 
     full = False
     landed = False
@@ -34,13 +39,25 @@ class FailingLedger(Ledger):
             raise OperationalError("COMMIT", {}, Exception("disk is full"))
 
 
+class FailingLedger(Ledger):
+    """A ledger on such a disk."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url)
+        self.writer: FailingWriter = FailingWriter(self._engine, self._clock)
+
+
 @pytest.fixture
 def disk(tmp_path: Path) -> FailingLedger:
     return FailingLedger(f"sqlite:///{tmp_path / 'ledger.db'}")
 
 
-@pytest.fixture
-def ledger(disk: FailingLedger) -> SoleLedger:
+@pytest.fixture(params=["at once", "in a thread"])
+def ledger(
+    disk: FailingLedger, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> SoleLedger:
+    if request.param == "in a thread":
+        monkeypatch.setattr(sole_ledger, "QUICK_SECONDS", 0)  # as after a slow commit
     opened = SoleLedger(disk)
     for channel in (CHANNEL, OTHER):
         opened.seen(channel, CONFIG, ChannelFigures(10_000, 0, 0, 0))
@@ -49,7 +66,9 @@ def ledger(disk: FailingLedger) -> SoleLedger:
 
 def serve(ledger: SoleLedger, cost: int, channel: bytes = CHANNEL) -> None:
     ceiling = ledger.account(channel).charged + PRICE
-    ledger.charge(ledger.admit(channel, ceiling, b"signed", PRICE), cost).written.result(10)
+    charged = ledger.charge(ledger.admit(channel, ceiling, b"signed", PRICE), cost)
+    ledger.commit()
+    charged.written.result(10)
 
 
 def on_disk(tmp_path: Path, channel: bytes = CHANNEL) -> int:
@@ -71,12 +90,12 @@ def test_what_the_disk_refused_is_not_charged(
     ledger: SoleLedger, disk: FailingLedger, tmp_path: Path, landed: bool
 ) -> None:
     serve(ledger, 40)
-    disk.full, disk.landed = True, landed
+    disk.writer.full, disk.writer.landed = True, landed
     with pytest.raises(OperationalError):
         serve(ledger, 30)
     account = ledger.account(CHANNEL)
     assert (account.charged, account.reserved) == (40, 0)
-    disk.full = False
+    disk.writer.full = False
     serve(ledger, 5, OTHER)  # anything that is written brings the rest along
     assert (on_disk(tmp_path), on_disk(tmp_path, OTHER)) == (40, 5)
     ledger.close()
@@ -148,16 +167,16 @@ def test_channels_are_stored_together_or_not_at_all(tmp_path: Path) -> None:
     path = tmp_path / "ledger.db"
     ledger = Ledger(f"sqlite:///{path}")
     before = ChannelAccount(CONFIG, balance=10_000)
-    ledger.store([Change(channel, None, before) for channel in (CHANNEL, OTHER)])
+    ledger.writer.store([Change(channel, None, before) for channel in (CHANNEL, OTHER)])
     changes = [Change(channel, before, replace(before, charged=40)) for channel in (CHANNEL, OTHER)]
     with closing(sqlite3.connect(path)) as database:
         refuse = f"WHEN NEW.channel_id = x'{OTHER.hex()}' BEGIN SELECT RAISE(ABORT, 'refused'); END"
         database.execute(f"CREATE TRIGGER refusing BEFORE UPDATE ON channels {refuse}")
         with pytest.raises(sqlite3.IntegrityError, match="refused"):
-            ledger.store(changes)
+            ledger.writer.store(changes)
         assert ledger.account(CHANNEL).charged == ledger.account(OTHER).charged == 0
         database.execute("DROP TRIGGER refusing")
-    ledger.store(changes)
+    ledger.writer.store(changes)
     assert ledger.account(CHANNEL).charged == ledger.account(OTHER).charged == 40
     ledger.close()
 
@@ -165,12 +184,55 @@ def test_channels_are_stored_together_or_not_at_all(tmp_path: Path) -> None:
 def test_closing_writes_what_the_disk_refused(
     ledger: SoleLedger, disk: FailingLedger, tmp_path: Path
 ) -> None:
-    disk.full = disk.landed = True
+    disk.writer.full = disk.writer.landed = True
     with pytest.raises(OperationalError):
         serve(ledger, 30)
-    disk.full = False
+    disk.writer.full = False
     ledger.close()
     assert on_disk(tmp_path) == 0
+
+
+def written_in(disk: FailingLedger, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The threads that write from now on."""
+    threads: list[int] = []
+    store = disk.writer.store
+
+    def storing(changes: Sequence[Change]) -> None:
+        threads.append(threading.get_ident())
+        store(changes)
+
+    monkeypatch.setattr(disk.writer, "store", storing)
+    return threads
+
+
+def test_after_a_slow_commit_the_loop_is_spared_the_next(
+    disk: FailingLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger = SoleLedger(disk)
+    ledger.seen(CHANNEL, CONFIG, ChannelFigures(10_000, 0, 0, 0))
+    threads = written_in(disk, monkeypatch)
+    clock = SimpleNamespace(perf_counter=chain([0], repeat(1)).__next__)
+    monkeypatch.setattr(sole_ledger, "time", clock)
+    monkeypatch.setattr(ledger, "_took_seconds", 0)
+    for _ in range(3):
+        serve(ledger, 40)
+        with ledger._writing:  # whoever has written is done with it
+            pass
+    here = threading.get_ident()
+    assert [thread == here for thread in threads] == [True, False, True]
+    ledger.close()
+
+
+def test_nobody_waits_in_the_loop_for_another_who_writes(ledger: SoleLedger, tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "ledger.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        charged = ledger.charge(ledger.admit(CHANNEL, PRICE, b"signed", PRICE), 40)
+        ledger.commit()
+        assert not charged.written.done()
+        other.execute("COMMIT")
+    charged.written.result(10)
+    assert on_disk(tmp_path) == 40
+    ledger.close()
 
 
 def test_a_call_ends_once(ledger: SoleLedger) -> None:

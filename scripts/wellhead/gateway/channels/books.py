@@ -8,7 +8,8 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
-from typing import ParamSpec, Protocol, TypeVar
+from threading import get_ident
+from typing import NamedTuple, ParamSpec, Protocol, TypeVar
 
 from wellhead.database import CONNECTIONS
 from wellhead.gateway.channels.book import ChannelAccount
@@ -60,12 +61,19 @@ class Books(Protocol):
         """Nobody uses them any more; the ledger is closed with them."""
 
 
+class Waiters(NamedTuple):
+    """Who of the event loop waits for the same write."""
+
+    written: Future[None]
+    futures: list[asyncio.Future[None]]
+
+
 class SoleBooks:
     """Books in memory. Only what must be durable is waited for."""
 
     def __init__(self, ledger: SoleLedger) -> None:
         self._ledger = ledger
-        self._written: tuple[Future[None], asyncio.Future[None]] | None = None
+        self._waiters: Waiters | None = None
 
     async def account(self, channel_id: bytes) -> ChannelAccount:
         return self._ledger.account(channel_id)
@@ -83,10 +91,14 @@ class SoleBooks:
 
     async def charge(self, admitted: Admission, cost: int) -> ChannelAccount:
         charged = self._ledger.charge(admitted, cost)
-        if self._written is None or self._written[0] is not charged.written:
-            # All who wait for the same write share one way back from its thread.
-            self._written = charged.written, asyncio.wrap_future(charged.written)
-        await asyncio.shield(self._written[1])  # the write goes on if the waiting is cancelled
+        loop = asyncio.get_running_loop()
+        if self._waiters is None or self._waiters.written is not charged.written:
+            self._waiters = Waiters(charged.written, [])
+            charged.written.add_done_callback(partial(_tell, loop, get_ident(), self._waiters.futures))
+            loop.call_soon(self._ledger.commit)  # whoever is charged in this turn of the loop joins
+        waiter = loop.create_future()  # of its own: the write goes on if the waiting is cancelled
+        self._waiters.futures.append(waiter)
+        await waiter
         return charged.account
 
     async def release(self, admitted: Admission) -> None:
@@ -102,6 +114,26 @@ class SoleBooks:
 
     async def close(self) -> None:
         await asyncio.to_thread(self._ledger.close)
+
+
+def _tell(
+    loop: asyncio.AbstractEventLoop,
+    loop_thread: int,
+    waiting: list[asyncio.Future[None]],
+    written: Future[None],
+) -> None:
+    """In whichever thread it was written."""
+    if get_ident() != loop_thread:
+        loop.call_soon_threadsafe(_tell, loop, loop_thread, waiting, written)
+        return
+    error = written.exception()
+    for waiter in waiting:
+        if waiter.cancelled():
+            continue
+        if error is None:
+            waiter.set_result(None)
+        else:
+            waiter.set_exception(error)
 
 
 class SharedBooks:

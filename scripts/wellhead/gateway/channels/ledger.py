@@ -9,17 +9,18 @@ What is held for a refund outlives its worker, as the transaction does: the chai
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
 from uuid import uuid4
 
 from sqlalchemy import Connection, Row, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from wellhead.database import digits, make_tables, open_database, reading
+from wellhead.database import make_tables, open_database, reading
 from wellhead.gateway.channels import ledger_tables as tables
 from wellhead.gateway.channels.book import NEVER, NOTHING, ChannelAccount
+from wellhead.gateway.channels.book_writer import BookWriter, unclaimed_since
 from wellhead.reference.channel import ChannelConfig, ChannelFigures
 
 
@@ -37,14 +38,6 @@ class Hold(NamedTuple):
     hold_id: str
     channel_id: bytes
     account: ChannelAccount
-
-
-class Change(NamedTuple):
-    """A channel's books as they are stored, None if they are not, and as they shall be."""
-
-    channel_id: bytes
-    before: ChannelAccount | None
-    after: ChannelAccount
 
 
 class Claimable(NamedTuple):
@@ -67,9 +60,12 @@ class Ledger:
         self._engine = open_database(url)
         self._clock = clock
         make_tables(self._engine, tables.metadata)
+        # For one who is alone on the ledger.
+        self.writer = BookWriter(self._engine, clock)
 
     def close(self) -> None:
         """Drop the connections."""
+        self.writer.close()
         self._engine.dispose()
 
     # Calls ------------------------------------------------------------------------------------------
@@ -170,21 +166,6 @@ class Ledger:
                 self._write(connection, channel_id, account, known)
         return known
 
-    # Whole books ------------------------------------------------------------------------------------
-
-    def store(self, changes: Sequence[Change]) -> None:
-        """Write the books of several channels at once; durable when this returns. For one who is alone on the ledger,
-        which is SQLite then: what the database holds is not looked at."""
-        now = self._clock()
-        rows = [_stored(change, now) for change in changes]
-        with closing(
-            self._engine.raw_connection()
-        ) as connection:  # closing takes back what was not committed
-            cursor = connection.cursor()
-            cursor.execute("BEGIN IMMEDIATE")
-            cursor.executemany(tables.STORE, rows)
-            connection.commit()
-
     # Reading ----------------------------------------------------------------------------------------
 
     def account(self, channel_id: bytes) -> ChannelAccount:
@@ -241,7 +222,9 @@ class Ledger:
     def _write(
         self, connection: Connection, channel_id: bytes, before: ChannelAccount, after: ChannelAccount
     ) -> None:
-        values = {name: getattr(after, name) for name in tables.BOOKS} | _since(before, after, self._clock())
+        values = {name: getattr(after, name) for name in tables.BOOKS} | unclaimed_since(
+            before, after, self._clock()
+        )
         connection.execute(
             update(tables.channels).where(tables.channels.c.channel_id == channel_id).values(**values)
         )
@@ -255,32 +238,6 @@ def _values(channel_id: bytes, account: ChannelAccount) -> dict[str, Any]:
     """The whole row of a channel that is new."""
     books = {name: getattr(account, name) for name in tables.BOOKS}
     return {**account.config._asdict(), **books, "channel_id": channel_id}
-
-
-def _stored(change: Change, now: float) -> tuple[object, ...]:
-    """The values of `tables.STORE`."""
-    after = change.after
-    if change.before is None:
-        since: dict[str, float | None] = {"unclaimed_since": now if after.unclaimed else None}
-    else:
-        since = _since(change.before, after, now)
-    return (
-        change.channel_id,
-        *after.config,
-        *(digits(after.charged), digits(after.signed_ceiling), after.signature),
-        *(digits(after.balance), digits(after.total_claimed), digits(after.refund_nonce)),
-        after.withdraw_requested_at,
-        *(since.get("unclaimed_since"), not since),
-    )
-
-
-def _since(before: ChannelAccount, after: ChannelAccount, now: float) -> dict[str, float | None]:
-    """What becomes of `unclaimed_since`; nothing while the same charge is still the oldest."""
-    if after.unclaimed == 0:
-        return {"unclaimed_since": None}
-    if before.unclaimed == 0 or after.total_claimed > before.total_claimed:
-        return {"unclaimed_since": now}
-    return {}
 
 
 def _ended(admitted: Admission) -> Any:

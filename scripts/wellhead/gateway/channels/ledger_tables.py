@@ -37,6 +37,7 @@ channels = Table(
     Column("withdraw_requested_at", BigInteger, nullable=False),
     # When the oldest charge that is not claimed yet was made, by this machine's clock; null if none is.
     Column("unclaimed_since", Float),
+    sqlite_with_rowid=False,
 )
 
 admissions = Table(
