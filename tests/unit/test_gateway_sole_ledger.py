@@ -6,7 +6,6 @@ import sqlite3
 import threading
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import replace
 from itertools import chain, repeat
 from pathlib import Path
 from types import SimpleNamespace
@@ -168,7 +167,7 @@ def test_channels_are_stored_together_or_not_at_all(tmp_path: Path) -> None:
     ledger = Ledger(f"sqlite:///{path}")
     before = ChannelAccount(CONFIG, balance=10_000)
     ledger.writer.store([Change(channel, None, before) for channel in (CHANNEL, OTHER)])
-    changes = [Change(channel, before, replace(before, charged=40)) for channel in (CHANNEL, OTHER)]
+    changes = [Change(channel, before, before._replace(charged=40)) for channel in (CHANNEL, OTHER)]
     with closing(sqlite3.connect(path)) as database:
         refuse = f"WHEN NEW.channel_id = x'{OTHER.hex()}' BEGIN SELECT RAISE(ABORT, 'refused'); END"
         database.execute(f"CREATE TRIGGER refusing BEFORE UPDATE ON channels {refuse}")

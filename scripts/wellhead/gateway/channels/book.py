@@ -8,7 +8,7 @@ token, cumulative.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from x402.mechanisms.evm.batch_settlement.errors import (
     ERR_CHANNEL_BUSY,
@@ -36,8 +36,7 @@ class AdmissionError(Exception):
         self.code, self.message = code, message
 
 
-@dataclass(frozen=True, slots=True)
-class ChannelAccount:
+class ChannelAccount(NamedTuple):
     """What the gateway knows of one channel: its own books, and the chain's figures as last seen."""
 
     config: ChannelConfig
@@ -114,10 +113,10 @@ class ChannelAccount:
                 ERR_CUMULATIVE_EXCEEDS_BALANCE,
                 f"the voucher's ceiling is {ceiling}, the channel holds {self.balance}: deposit more",
             )
-        admitted = replace(self, reserved=self.reserved + price)
+        admitted = self._replace(reserved=self.reserved + price)
         if ceiling <= self.signed_ceiling:
             return admitted
-        return replace(admitted, signed_ceiling=ceiling, signature=signature)
+        return admitted._replace(signed_ceiling=ceiling, signature=signature)
 
     def hold(self, ceiling: int) -> ChannelAccount:
         """Shut for calls until the chain's refund nonce moves, for a refund: on a voucher over no more than was
@@ -129,7 +128,7 @@ class ChannelAccount:
                 ERR_CUMULATIVE_AMOUNT_MISMATCH,
                 f"the voucher's ceiling is {ceiling}; {self.charged} charged is what a refund is signed over",
             )
-        return replace(self, refunding=max(self.refunding, self.refund_nonce))
+        return self._replace(refunding=max(self.refunding, self.refund_nonce))
 
     def charge(self, price: int, cost: int) -> ChannelAccount:
         """A call admitted at `price` was served and cost `cost`, at most `price`."""
@@ -138,15 +137,15 @@ class ChannelAccount:
                 ERR_CHARGE_EXCEEDS_SIGNED_CUMULATIVE,
                 f"a cost of {cost} does not fit into a price of {price}, {self.reserved} reserved",
             )
-        return replace(self, charged=self.charged + cost, reserved=self.reserved - price)
+        return self._replace(charged=self.charged + cost, reserved=self.reserved - price)
 
     def take_back(self, cost: int) -> ChannelAccount:
         """A charge of `cost` whose answer could not be given after all."""
-        return replace(self, charged=self.charged - cost)
+        return self._replace(charged=self.charged - cost)
 
     def release(self, price: int) -> ChannelAccount:
         """A call admitted at `price` was not served."""
-        return replace(self, reserved=self.reserved - price)
+        return self._replace(reserved=self.reserved - price)
 
     def seen(self, figures: ChannelFigures, before: ChannelFigures) -> ChannelAccount:
         """With the chain's figures, which were read after these books had `before`. If they have others now, somebody
@@ -156,8 +155,7 @@ class ChannelAccount:
             return self
         claimed = figures.total_claimed
         lost = claimed > self.charged
-        return replace(
-            self,
+        return self._replace(
             **figures._asdict(),
             charged=max(self.charged, claimed),
             signed_ceiling=max(self.signed_ceiling, claimed),

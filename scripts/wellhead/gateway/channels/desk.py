@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
-from dataclasses import replace
 from typing import Any, TypeVar
 
 from x402.mechanisms.evm.batch_settlement.errors import (
@@ -144,7 +143,7 @@ class ChannelDesk:
         self, channel_id: bytes, account: ChannelAccount, payment: ChannelPayment, ceiling: int
     ) -> None:
         """Nobody's money is moved for a call that would not be admitted then."""
-        funded = replace(account, balance=account.balance + payment.deposit_amount)
+        funded = account._replace(balance=account.balance + payment.deposit_amount)
         try:
             funded.admit(
                 *(payment.max_claimable_amount, payment.signature, ceiling), concurrent=payment.concurrent

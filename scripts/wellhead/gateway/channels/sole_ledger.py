@@ -12,7 +12,6 @@ import threading
 import time
 from collections.abc import Mapping
 from concurrent.futures import Future
-from dataclasses import replace
 from itertools import count
 from typing import NamedTuple
 
@@ -131,7 +130,7 @@ class SoleLedger:
 
     def _set_refunding(self, channel_id: bytes, refunding: int) -> None:
         with self._lock:
-            self._accounts[channel_id] = replace(self._account(channel_id), refunding=refunding)
+            self._accounts[channel_id] = self._account(channel_id)._replace(refunding=refunding)
 
     # The chain --------------------------------------------------------------------------------------
 
