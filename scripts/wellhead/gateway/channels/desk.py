@@ -57,16 +57,17 @@ class ChannelDesk:
     async def open(self, payment: ChannelPayment, ceiling: int) -> ChannelSale:
         """A sale of a call that costs at most `ceiling`. Raises PaymentRefusedError."""
         channel_id = await self._check(payment)
-        account = await self._account(channel_id, payment)
+        met = await self._meet(channel_id, payment)
         if payment.concurrent and payment.accepted_amount < ceiling:
             # What it signed before may cover more, and was not meant for this.
             raise PaymentRefusedError(
                 ERR_CUMULATIVE_AMOUNT_MISMATCH,
                 f"the payment is for a call at up to {payment.accepted_amount}, this one may cost {ceiling}",
-                channel=KnownChannel(channel_id, account),
+                channel=KnownChannel(channel_id, met or await self._books.account(channel_id)),
             )
         moved = None
         if payment.kind is Kind.DEPOSIT:
+            account = met or await self._books.account(channel_id)
             self._would_admit(channel_id, account, payment, ceiling)
             moved = await self._alone(channel_id, lambda: self._deposit(payment, ceiling))
         try:
@@ -85,7 +86,7 @@ class ChannelDesk:
         which happens once per deposit at most.
         """
         channel_id = await self._check(payment)
-        await self._account(channel_id, payment)
+        await self._meet(channel_id, payment)
         return await self._alone(channel_id, lambda: self._refund(channel_id, payment))
 
     # Checks -----------------------------------------------------------------------------------------
@@ -128,12 +129,13 @@ class ChannelDesk:
             )
         return channel_id
 
-    async def _account(self, channel_id: bytes, payment: ChannelPayment) -> ChannelAccount:
-        """The channel's books; read from the chain if this process sees it for the first time, and before a refund: one
-        that has nothing left to give back moves the refund nonce without an event."""
+    async def _meet(self, channel_id: bytes, payment: ChannelPayment) -> ChannelAccount | None:
+        """The channel's books with what the chain has of it; None if they are told that anyway. It is read if this
+        process sees it for the first time, and before a refund: one that has nothing left to give back moves the
+        refund nonce without an event."""
         self._chain.must_be_followed()
         if self._chain.is_followed(channel_id) and payment.kind is not Kind.REFUND:
-            return await self._books.account(channel_id)
+            return None
         account = await self._chain.read(channel_id, payment.config)
         if account.balance == 0 and payment.kind is not Kind.DEPOSIT:
             raise PaymentRefusedError(ERR_CHANNEL_NOT_FOUND, "the channel holds nothing: deposit first")

@@ -14,10 +14,10 @@ from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
 from uuid import uuid4
 
-from sqlalchemy import Connection, Row, delete, insert, select, update
+from sqlalchemy import Connection, Row, delete, insert, literal, select, update
 from sqlalchemy.exc import IntegrityError
 
-from wellhead.database import make_tables, open_database, reading
+from wellhead.database import Amount, make_tables, open_database, reading
 from wellhead.gateway.channels import ledger_tables as tables
 from wellhead.gateway.channels.book import NEVER, NOTHING, ChannelAccount
 from wellhead.gateway.channels.book_writer import BookWriter, unclaimed_since
@@ -192,12 +192,17 @@ class Ledger:
         row = connection.execute(query).first()
         if row is None:
             raise UnknownChannelError(channel_id.hex())
-        live = select(tables.admissions.c.price).where(
+        # Asked for once the row is locked: what the last one to hold it has left is seen then.
+        live = select(tables.admissions.c.price, literal(NEVER, Amount)).where(
             tables.admissions.c.channel_id == channel_id, tables.admissions.c.expires_at > self._clock()
         )
-        signed = select(tables.refunds.c.refund_nonce).where(tables.refunds.c.channel_id == channel_id)
-        reserved = sum(connection.execute(live).scalars())
-        return _account(row, reserved, max(connection.execute(signed).scalars(), default=NEVER))
+        held = select(literal(0, Amount), tables.refunds.c.refund_nonce).where(
+            tables.refunds.c.channel_id == channel_id
+        )
+        beside = connection.execute(live.union_all(held)).all()
+        return _account(
+            row, sum(price for price, _ in beside), max((nonce for _, nonce in beside), default=NEVER)
+        )
 
     def _reserve(self, connection: Connection, admitted: Admission, seconds: float) -> None:
         row = {**admitted._asdict(), "expires_at": self._clock() + seconds}
