@@ -36,6 +36,9 @@ class Ledger:
         self.may_charge.set()
 
     async def charge(self, cost_usd6: int) -> Receipt:
+        return await asyncio.shield(self._charge(cost_usd6))
+
+    async def _charge(self, cost_usd6: int) -> Receipt:
         self.charging.set()
         await self.may_charge.wait()
         if self._error is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from pydantic import ValidationError
@@ -64,6 +65,9 @@ class ExactSale:
 
     async def charge(self, cost_usd6: int) -> Receipt:  # noqa: ARG002 - the scheme has one price
         """Takes what was signed: this scheme cannot take less, whatever the call came to."""
+        return await asyncio.shield(self._settle())
+
+    async def _settle(self) -> Receipt:
         try:
             outcome = await self._facilitator.settle(self._payload, self._terms)
         finally:

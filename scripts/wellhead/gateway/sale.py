@@ -22,7 +22,8 @@ class Sale(Protocol):
     """One verified payment. One of `charge` and `release` is called; `release` is harmless after either."""
 
     async def charge(self, cost_usd6: int) -> Receipt:
-        """The call was served: take `cost_usd6`, or all where the scheme knows no less. Durable when this returns.
+        """The call was served: take `cost_usd6`, or all where the scheme knows no less. Durable when this returns, and
+        taken all the same if its caller is cancelled.
 
         Raises PaymentRefusedError when nothing could be taken; then nothing was.
         """
@@ -32,7 +33,7 @@ class Sale(Protocol):
 
 
 class OpenSale:
-    """A sale while its call is served: it ends once, and goes on to its end though its caller is cancelled."""
+    """A sale while its call is served: it ends once, and to its end though its caller is cancelled."""
 
     def __init__(self, sale: Sale, *, charges_first: bool) -> None:
         """`charges_first`: by the end of a stream the money may be gone, so it is taken before the first byte."""
@@ -43,7 +44,16 @@ class OpenSale:
         """As `Sale.charge`. Whatever it raises, nothing is reserved any more."""
         assert not self._has_ended, "a sale ends once"
         self._has_ended = True
-        return await asyncio.shield(self._charge(cost_usd6))
+        try:
+            return await self._sale.charge(cost_usd6)
+        except PaymentRefusedError:
+            raise
+        except Exception:
+            try:
+                await asyncio.shield(self._sale.release())
+            except Exception:
+                _log.exception("a sale could not be released")
+            raise
 
     async def release(self) -> Receipt | None:
         """As `Sale.release`; nothing if the sale has ended."""
@@ -58,18 +68,6 @@ class OpenSale:
             await self.release()
         except Exception:
             _log.exception("a sale could not be released")
-
-    async def _charge(self, cost_usd6: int) -> Receipt:
-        try:
-            return await self._sale.charge(cost_usd6)
-        except PaymentRefusedError:
-            raise
-        except Exception:
-            try:
-                await self._sale.release()
-            except Exception:
-                _log.exception("a sale could not be released")
-            raise
 
 
 class KnownChannel(NamedTuple):

@@ -44,7 +44,7 @@ class Books(Protocol):
         """The refund was neither sent nor shown to anybody."""
 
     async def charge(self, admitted: Admission, cost: int) -> ChannelAccount:
-        """The call was served; the charge is durable when this returns."""
+        """The call was served; the charge is durable when this returns, and made though its caller is cancelled."""
 
     async def release(self, admitted: Admission) -> None:
         """The call was not served."""
@@ -171,7 +171,8 @@ class SharedBooks:
 
     async def charge(self, admitted: Admission, cost: int) -> ChannelAccount:
         self._admitted.discard(admitted.admission_id)
-        return await self._in_thread(self._ledger.charge, admitted, cost)
+        # Begun or not, it is done though the waiting is cancelled.
+        return await asyncio.shield(self._in_thread(self._ledger.charge, admitted, cost))
 
     async def release(self, admitted: Admission) -> None:
         self._admitted.discard(admitted.admission_id)
@@ -198,7 +199,7 @@ class SharedBooks:
             except Exception as error:  # whatever ails the database: the next time may be in time
                 _log.warning("reservations are not renewed: %s", type(error).__name__)
 
-    async def _in_thread(self, step: Callable[P, Answer], *arguments: P.args, **options: P.kwargs) -> Answer:
-        return await asyncio.get_running_loop().run_in_executor(
-            self._threads, partial(step, *arguments, **options)
-        )
+    def _in_thread(
+        self, step: Callable[P, Answer], *arguments: P.args, **options: P.kwargs
+    ) -> asyncio.Future[Answer]:
+        return asyncio.get_running_loop().run_in_executor(self._threads, partial(step, *arguments, **options))
