@@ -24,6 +24,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from wellhead.oracle.records.peer import RecordPeer
+from wellhead.reference.quorum import evidence_hash
 from wellhead.reference.record import NodeRecord
 from wellhead.runtime import metrics
 
@@ -79,13 +80,21 @@ def test_every_reporter_keeps_every_round_and_proves_it(stage: ReporterStage) ->
     stage.more_rounds(1)
     round_number = stage.oracle.latest_round()
     root = stage.oracle.round_info(round_number).root
+    evidence = {}
     for daemon in stage.daemons[:3]:
+        kept = httpx.get(f"{daemon.url}/rounds/{round_number}/evidence").raise_for_status().json()
+        evidence[daemon.address] = bytes.fromhex(kept["evidence_hash"][2:])
+        shown = httpx.get(f"{daemon.url}/rounds/{round_number}/evidence/{NODE}").raise_for_status().json()
+        assert any(metrics.PROMPT_TOKENS in bytes.fromhex(one["body"]).decode() for one in shown["exhibits"])
+        assert httpx.get(f"{daemon.url}/rounds/{round_number}/evidence/2").status_code == 404
         peer = RecordPeer(daemon.url)
         stage.until("the round's records", lambda peer=peer: round_number in peer.rounds())
         reading = peer.reading(round_number, NODE, root)
         assert reading is not None
         stage.until("finality", lambda: stage.oracle.is_final(round_number))
         assert stage.oracle.proven_record(NODE, reading) == stage.records()[round_number]
+    (posted,) = stage.oracle.reports([round_number])
+    assert posted.evidence_hash == evidence_hash(evidence)
 
 
 def test_a_liar_moves_nothing_and_without_a_third_honest_one_nobody_reports(

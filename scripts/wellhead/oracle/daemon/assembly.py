@@ -18,6 +18,7 @@ from wellhead.chain.outbox.policy import SendingPolicy
 from wellhead.chain.outbox.sender import Outbox
 from wellhead.errors import Misused
 from wellhead.oracle.daemon.chain_view import ChainView
+from wellhead.oracle.daemon.evidence import evidence_routes
 from wellhead.oracle.daemon.history import History
 from wellhead.oracle.daemon.listening import create_app
 from wellhead.oracle.daemon.progress import Progress
@@ -94,7 +95,9 @@ def assemble(
         problem = "" if transmitter is None else transmitter.problem
         return {"reporter": account.address, **progress.status(), "transmission": problem}
 
-    return create_app(reporter.post, progress, list(record_routes(records)), status, work)
+    return create_app(
+        reporter.post, progress, [*evidence_routes(store), *record_routes(records)], status, work
+    )
 
 
 def _require_time(settings: Settings, wall_seconds: float) -> None:

@@ -7,7 +7,6 @@ Whatever fails costs one round at most: a later report covers all windows since 
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import secrets
 import time
@@ -16,13 +15,13 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from eth_account.signers.local import LocalAccount
-from eth_hash.auto import keccak
 from requests.exceptions import RequestException
 from sqlalchemy.exc import SQLAlchemyError
 from web3.exceptions import Web3Exception
 
 from wellhead.errors import Refused
 from wellhead.oracle.daemon.chain_view import ChainView
+from wellhead.oracle.daemon.evidence import hash_of_all, written
 from wellhead.oracle.daemon.history import History
 from wellhead.oracle.daemon.progress import Progress
 from wellhead.oracle.daemon.store import ReporterStore, Sealed, StoredReport
@@ -220,16 +219,15 @@ class Reporter:
         seen = {node: one.observation for node, one in sightings.items()}
         energy = whole_watt_hours(seen, self._store.remainders(since))
         hashes = {node: one.evidence.hash for node, one in sightings.items()}
-        everything = keccak(b"".join(node.to_bytes(4, "big") + hashes[node] for node in sorted(hashes)))
         revealed = seal(
             self._account,
             digest,
             round_number,
             energy.observations,
-            everything,
+            hash_of_all(hashes),
             secrets.token_bytes(SALT_BYTES),
         )
-        kept = {node: (hashes[node], _written(sightings[node])) for node in sightings}
+        kept = {node: (hashes[node], written(sightings[node])) for node in sightings}
         # On disk before anything of it is said: who says two things is caught.
         self._store.seal(digest, round_number, Sealed(since, reveal_body(revealed), energy.remainders), kept)
         return revealed
@@ -283,8 +281,3 @@ class Reporter:
                 return
             await asyncio.sleep(min(self._pace.poll, max(0.0, until - time.monotonic())))
         await asyncio.to_thread(self._transmitter.transmit, report)
-
-
-def _written(sighting: Sighting) -> bytes:
-    exhibits = [(one.asked, one.body.hex()) for one in sighting.evidence.exhibits]
-    return json.dumps({"exhibits": exhibits, "faults": list(sighting.faults)}).encode()

@@ -165,6 +165,12 @@ class ReporterStore:
             row = connection.execute(select(_evidence).where(this)).first()
         return None if row is None else (row.hash, zlib.decompress(row.exhibits))
 
+    def evidence_hashes(self, round_number: int) -> dict[int, bytes]:
+        """Of every node in a round."""
+        query = select(_evidence.c.node, _evidence.c.hash).where(_evidence.c.round == round_number)
+        with reading(self._engine) as connection:
+            return {row.node: row.hash for row in connection.execute(query)}
+
     # Letters ----------------------------------------------------------------------------------------
 
     def keep(self, message: Message) -> None:
