@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import pytest
 from command_line import wellhead
+from listed_node import list_node
 from loopback import serving
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -17,8 +18,10 @@ from starlette.routing import Route
 from web3.types import RPCEndpoint
 
 from wellhead.chain import keys, local
+from wellhead.chain.contracts.batch_settlement import BatchSettlement
 from wellhead.chain.transact import Sender
 from wellhead.cli.session import Session
+from wellhead.deploy.canonical import SETTLEMENT
 from wellhead.deploy.local import deploy_local
 from wellhead.errors import Misused, Refused
 from wellhead.node_spec import SpecDocument
@@ -155,3 +158,24 @@ def test_status_before_and_after_the_first_round(due: Site) -> None:
     assert after["next_due_at"] == before["next_due_at"] + before["window_seconds"]
     assert 0 < after["latest_record"]["up_seconds"] <= SAMPLES * EVERY_MS * FACTOR // 1000
     assert "latest round" in wellhead("oracle", "status", *due.network)
+
+
+def test_status_holds_settled_vouchers_against_work(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "flags" not in json.loads(
+        wellhead("oracle", "status", "1", "--json", *site.network)
+    )  # no share yet
+    list_node(site.session, 2, "operator")
+    status = json.loads(wellhead("oracle", "status", "2", "--json", *site.network))
+    assert (status["vouchers_settled_usd6"], status["flags"]) == (0, [])
+    asked = []
+
+    def settled(self: BatchSettlement, receiver: str, token: str) -> int:
+        asked.append((self.address, receiver, token))
+        return 10**9
+
+    monkeypatch.setattr(BatchSettlement, "settled", settled)  # a thousand dollars that no work stands behind
+    status = json.loads(wellhead("oracle", "status", "2", "--json", *site.network))
+    assert status["flags"] == [
+        "implausible: $1,000.00 settled for 0 tokens served, at most $10,000.00 a million"
+    ]
+    assert asked == [(SETTLEMENT.address, site.session.share(2).address, site.session.manifest.usd)]

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from wellhead.oracle.observation import Counters
-from wellhead.oracle.plausibility import MICROJOULES_PER_WH, MILLIONTHS, Bounds, Work, flags
+from wellhead.oracle.plausibility import MICROJOULES_PER_WH, MILLIONTHS, Bounds, Work, flags, income_flags
 
 EVERYTHING = frozenset({"tokens", "busy time", "energy"})
 HOUR = 3_600
@@ -21,7 +21,6 @@ def changed(**gained: int) -> Work:
 
 def test_a_node_at_work_is_plausible() -> None:
     assert flags(GOOD) == ()
-    assert flags(replace(GOOD, billed_tokens=10_000_000)) == ()
 
 
 def test_an_idle_node_is_plausible() -> None:
@@ -39,7 +38,6 @@ def test_an_idle_node_is_plausible() -> None:
         (changed(energy_microjoules=49_999_999), "at least 5 microjoules each"),
         (changed(energy_microjoules=40_001 * MICROJOULES_PER_WH), "at most 5000 W per GPU"),
         (changed(tokens=60_000, energy_microjoules=60_001 * MICROJOULES_PER_WH), "at most one each"),
-        (replace(GOOD, billed_tokens=10_000_001), "10000001 tokens billed, 10000000 served"),
     ],
 )
 def test_what_cannot_be_is_flagged(work: Work, said: str) -> None:
@@ -60,9 +58,17 @@ def test_a_node_that_idles_for_long_may_draw_much_for_each_token() -> None:
 
 def test_what_nobody_measures_is_not_missed() -> None:
     assert flags(replace(changed(busy_micros=0, energy_microjoules=0), measured=frozenset({"tokens"}))) == ()
-    assert flags(replace(GOOD, measured=frozenset(), billed_tokens=10**9)) == ()
 
 
 def test_a_few_tokens_may_fall_between_two_looks() -> None:
     few = changed(tokens=Bounds().tokens_worth_judging - 1, busy_micros=0, energy_microjoules=0)
     assert flags(few) == ()
+
+
+def test_income_without_work_is_flagged() -> None:
+    thousand_usd6 = 1_000 * MILLIONTHS
+    assert income_flags(thousand_usd6, 100_000) == ()  # $10,000 a million is just allowed
+    (flag,) = income_flags(thousand_usd6, 99_999)
+    assert flag == "implausible: $1,000.00 settled for 99999 tokens served, at most $10,000.00 a million"
+    assert income_flags(100 * MILLIONTHS, 0) != ()
+    assert income_flags(100 * MILLIONTHS - 1, 0) == ()  # perhaps settled before the work's round

@@ -8,9 +8,12 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from wellhead.chain.contracts.batch_settlement import BatchSettlement
 from wellhead.chain.contracts.reporter_scores import ReporterScores
 from wellhead.cli import render
-from wellhead.cli.session import Reading, reads
+from wellhead.cli.session import Reading, Session, reads
+from wellhead.deploy.canonical import SETTLEMENT
+from wellhead.errors import Misused
 
 SHOWN_ROUNDS = 5
 
@@ -40,7 +43,8 @@ def status(
     }
     if node is not None:
         session.registry.node(node)
-        data["latest_record"] = asdict(oracle.latest_record(node))
+        record = oracle.latest_record(node)
+        data |= {"latest_record": asdict(record), **_income(session, node, record.work_units)}
     pairs = [render.fact(name, value) for name, value in data.items()]
     scores = ReporterScores(session.w3, session.manifest.address("ReporterScores"))
     reporters = []
@@ -73,6 +77,18 @@ def status(
                 console.print(render.table(columns, cells, title=title))
 
     render.emit(cli.as_json, data, draw)
+
+
+def _income(session: Session, node: int, work_units: int) -> dict[str, Any]:
+    """What vouchers brought the node's share so far, held against its work; nothing while it has no share."""
+    from wellhead.oracle.plausibility import income_flags
+
+    try:
+        share = session.share(node).address
+    except Misused:
+        return {}
+    settled_usd6 = BatchSettlement(session.w3, SETTLEMENT.address).settled(share, session.manifest.usd)
+    return {"vouchers_settled_usd6": settled_usd6, "flags": list(income_flags(settled_usd6, work_units))}
 
 
 def _cell(name: str, value: Any) -> tuple[str, str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from wellhead.oracle.observation import Counters
+from wellhead.units import format_usd
 
 MILLIONTHS = 1_000_000
 MICROJOULES_PER_WH = 3_600 * MILLIONTHS
@@ -27,6 +28,10 @@ class Bounds:
     """With its share of the server."""
     tokens_worth_judging: int = 50_000
     """Fewer may fall between two looks at gauges and meters."""
+    usd6_per_million_tokens: int = 10_000 * MILLIONTHS
+    """What nobody pays: the dearest models take some hundred dollars."""
+    usd6_worth_judging: int = 100 * MILLIONTHS
+    """Less may be settled before the round that tells of its work."""
 
 
 @dataclass(frozen=True)
@@ -39,22 +44,24 @@ class Work:
     """Of the window."""
     measured: frozenset[str]
     """Which of "tokens", "busy time", "energy" a source counts at all."""
-    billed_tokens: int | None = None
-    """What was paid for over the window, as settled vouchers tell; None where it is not at hand."""
 
 
 def flags(work: Work, bounds: Bounds | None = None) -> tuple[str, ...]:
     """What cannot be; empty when all may."""
     bounds = bounds or Bounds()
-    found = [*_of_billing(work), *_of_counters(work, bounds)]
-    return tuple(f"implausible: {flag}" for flag in found)
+    return tuple(f"implausible: {flag}" for flag in _of_counters(work, bounds))
 
 
-def _of_billing(work: Work) -> list[str]:
-    billed, served = work.billed_tokens, work.gained.tokens
-    if billed is None or "tokens" not in work.measured or billed <= served:
-        return []
-    return [f"{billed} tokens billed, {served} served"]
+def income_flags(settled_usd6: int, work_units: int, bounds: Bounds | None = None) -> tuple[str, ...]:
+    """What cannot be of a node's vouchers settled so far, beside the tokens that reporters saw it serve so far."""
+    bounds = bounds or Bounds()
+    if settled_usd6 < bounds.usd6_worth_judging:
+        return ()
+    if settled_usd6 * MILLIONTHS <= work_units * bounds.usd6_per_million_tokens:
+        return ()
+    limit = format_usd(bounds.usd6_per_million_tokens)
+    paid = format_usd(settled_usd6)
+    return (f"implausible: {paid} settled for {work_units} tokens served, at most {limit} a million",)
 
 
 def _of_counters(work: Work, bounds: Bounds) -> list[str]:

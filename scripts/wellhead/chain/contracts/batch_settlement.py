@@ -59,6 +59,11 @@ class BatchSettlement(Wrapper):
         nonce = self.read("refundNonce", channel_id, block=block)
         return ChannelFigures(int(balance), int(total_claimed), int(nonce), int(requested_at))
 
+    def settled(self, receiver: str, token: str) -> int:
+        """Sent to the receiver so far."""
+        _, settled = self.read("receivers", receiver, token)
+        return int(settled)
+
     def unsettled(self, receiver: str, token: str) -> int:
         """Claimed for the receiver and not sent to it yet."""
         claimed, settled = self.read("receivers", receiver, token)
