@@ -200,6 +200,78 @@ contract OracleHandler is OracleModel {
         if (expected == bytes4(0)) latest[place] = Pushed(chosen.round, reading.record);
     }
 
+    /* PUSHING */
+
+    /// A branch of any round, any time: what is as new already is not written again, the rest follows.
+    function push(uint256 seed, uint256 branch) external atItsTime {
+        if (posted.length == 0) return;
+        Posted storage chosen = posted[_recent(seed)];
+        (uint256 first, uint256 end) = _leavesBelow(branch % BRANCHES);
+        uint256 news;
+        bytes4 expected;
+        for (uint256 i = first; i < end; ++i) {
+            if (_stands(i) && latest[i].round >= chosen.round) continue;
+            ++news;
+            if (i != HONEST || !chosen.badLeaf) continue;
+            expected = _stands(i)
+                ? NodeRecords.NodeRecords_GpuCountChanged.selector
+                : NodeRecords.NodeRecords_NoGpus.selector;
+        }
+        if (!_kept(chosen.round)) expected = ITelemetryOracle.TelemetryOracle_UnknownRound.selector;
+        else if (chosen.vetoed) expected = ITelemetryOracle.TelemetryOracle_RoundVetoed.selector;
+
+        vm.record();
+        _expect(
+            abi.encodeCall(
+                ITelemetryOracle.push,
+                (
+                    chosen.round,
+                    _entries(chosen.records, (1 << end) - (1 << first)),
+                    _pathOf(chosen.records, branch % BRANCHES)
+                )
+            ),
+            expected
+        );
+        if (expected != bytes4(0)) return;
+        (, bytes32[] memory writes) = vm.accesses(address(oracle));
+        equal(writes.length, news, "no record is written twice");
+        for (uint256 i = first; i < end; ++i) {
+            if (_stands(i) && latest[i].round >= chosen.round) continue;
+            latest[i] = Pushed(chosen.round, chosen.records[i]);
+        }
+    }
+
+    /// Leaves that are no whole branch, another record or node among them, another path: never pushed.
+    function pushAForgery(uint256 seed, uint256 branch, uint256 flaw) external atItsTime {
+        if (posted.length == 0) return;
+        Posted storage chosen = posted[_recent(seed)];
+        if (!_kept(chosen.round) || chosen.vetoed) return;
+        branch = branch % BRANCHES;
+        (uint256 first, uint256 end) = _leavesBelow(branch);
+        bytes memory entries = _entries(chosen.records, (1 << end) - (1 << first));
+        bytes32[] memory proof = _pathOf(chosen.records, branch);
+        uint256 way = seed % 4;
+        if (way == 0) {
+            entries[flaw % entries.length] ^= bytes1(uint8(1 << seed % 8));
+        } else if (way == 1) {
+            if (first + 1 == end) return;
+            uint256 left = flaw % 2 == 0 ? end - 1 : first;
+            entries = _entries(chosen.records, (1 << end) - (1 << first) - (1 << left));
+        } else if (way == 2) {
+            if (proof.length == 0) return;
+            proof[flaw % proof.length] ^= bytes32(1 << seed % 256);
+        } else {
+            if (proof.length == 0) return;
+            assembly ("memory-safe") {
+                mstore(proof, sub(mload(proof), 1))
+            }
+        }
+        _expect(
+            abi.encodeCall(ITelemetryOracle.push, (chosen.round, entries, proof)),
+            ITelemetryOracle.TelemetryOracle_ForgedBranch.selector
+        );
+    }
+
     /* PROOFS */
 
     function prove(uint256 seed, uint256 place) external atItsTime {

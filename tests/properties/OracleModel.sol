@@ -3,15 +3,14 @@ pragma solidity ^0.8.28;
 
 import {ITelemetryOracle} from "../../contracts/interfaces/ITelemetryOracle.sol";
 import {NodeRecords} from "../../contracts/libraries/NodeRecords.sol";
-import {RecordTree} from "../../contracts/libraries/RecordTree.sol";
 import {TelemetryOracle} from "../../contracts/nodes/TelemetryOracle.sol";
 import {NodeRecord, PackedRecord, Reading} from "../../contracts/types/NodeRecord.sol";
 import {NodeId} from "../../contracts/types/NodeTypes.sol";
-import {Property} from "./Property.sol";
+import {OracleTree} from "./OracleTree.sol";
 
 /// @notice What an oracle must know: every accepted report, veto and restored record; and how honest reporters,
 /// who know it too, make the next report. The tree has five leaves, so that one is promoted twice.
-abstract contract OracleModel is Property {
+abstract contract OracleModel is OracleTree {
     struct Posted {
         uint24 round;
         uint40 postedAt;
@@ -37,9 +36,6 @@ abstract contract OracleModel is Property {
     uint32 public constant WINDOW = 600;
     uint32 public constant DELAY = 3_000;
     uint24 public constant RING = 64;
-    uint256 public constant NODES = 5;
-    /// Nodes whose leaves are always honest; the last one's may be bad.
-    uint256 public constant HONEST = 4;
     uint256 private constant POOL = 12;
 
     uint256 public constant START = 1_735_689_600;
@@ -216,7 +212,7 @@ abstract contract OracleModel is Property {
             draft.records[HONEST] =
                 PackedRecord.wrap(PackedRecord.unwrap(draft.records[HONEST]) & ~bytes32(uint256(255)));
         }
-        draft.root = bytes23(_level(draft.records)[4]);
+        draft.root = _rootOf(draft.records);
         draft.evidence = keccak256(abi.encode(seed, "evidence"));
         draft.entries = _entries(draft.records, _pushes(seed));
     }
@@ -252,18 +248,6 @@ abstract contract OracleModel is Property {
         return (seed >> 8) % (1 << HONEST);
     }
 
-    function _entries(PackedRecord[5] memory records, uint256 which)
-        internal
-        pure
-        returns (bytes memory entries)
-    {
-        for (uint256 i; i < NODES; ++i) {
-            if (which >> i & 1 == 1) {
-                entries = abi.encodePacked(entries, NodeId.unwrap(_node(i)), PackedRecord.unwrap(records[i]));
-            }
-        }
-    }
-
     function _message(Draft memory draft, bytes32 digest) internal view returns (bytes32) {
         bytes32 typeHash = keccak256(
             "Report(bytes32 configDigest,uint24 round,bytes23 root,bytes32 evidenceHash,bytes32 recordsHash)"
@@ -285,44 +269,11 @@ abstract contract OracleModel is Property {
         return keccak256(abi.encodePacked(hex"1901", domain, report));
     }
 
-    /* TREE */
-
-    function _node(uint256 place) internal pure returns (NodeId) {
-        return NodeId.wrap(uint32([uint256(1), 2, 700, 701, 4_294_967_295][place]));
-    }
-
-    /// The inner nodes: over leaves 0 and 1, 2 and 3, those two, (unused), and the root.
-    function _level(PackedRecord[5] memory records) private pure returns (bytes32[5] memory inner) {
-        bytes32[5] memory leaves;
-        for (uint256 i; i < NODES; ++i) {
-            leaves[i] = RecordTree.leafOf(_node(i), records[i]);
-        }
-        inner[0] = _parent(leaves[0], leaves[1]);
-        inner[1] = _parent(leaves[2], leaves[3]);
-        inner[2] = _parent(inner[0], inner[1]);
-        inner[4] = _parent(inner[2], leaves[4]);
-    }
-
-    function _reading(Posted storage entry, uint256 place) internal view returns (Reading memory reading) {
-        bytes32[5] memory inner = _level(entry.records);
-        reading.round = entry.round;
-        reading.record = entry.records[place];
-        if (place == 4) {
-            reading.proof = new bytes32[](1);
-            reading.proof[0] = inner[2];
-        } else {
-            reading.proof = new bytes32[](3);
-            reading.proof[0] = RecordTree.leafOf(_node(place ^ 1), entry.records[place ^ 1]);
-            reading.proof[1] = inner[place < 2 ? 1 : 0];
-            reading.proof[2] = RecordTree.leafOf(_node(4), entry.records[4]);
-        }
-    }
-
-    function _parent(bytes32 a, bytes32 b) private pure returns (bytes32) {
-        return a < b ? keccak256(abi.encode(a, b)) : keccak256(abi.encode(b, a));
-    }
-
     /* CHOICES */
+
+    function _reading(Posted storage entry, uint256 place) internal view returns (Reading memory) {
+        return Reading(entry.round, entry.records[place], _pathOf(entry.records, place));
+    }
 
     /// One of the last eight rounds mostly, else any.
     function _recent(uint256 seed) internal view returns (uint256) {

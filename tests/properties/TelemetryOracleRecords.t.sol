@@ -110,6 +110,33 @@ contract TelemetryOracleRecordProperties is Property {
         holds(rules.rootFrom(node, record, proof) != root, "another path is taken");
     }
 
+    /// Every whole branch of such a tree is proven, and no part, no other record and no other path is.
+    function testFuzz_TreesProveWholeBranchesOnly(uint256 leaves, uint256 seed, uint256 height, uint256 flaw)
+        public
+        view
+    {
+        leaves = bound(leaves, 1, 40);
+        height = bound(height, 0, 6);
+        uint256 first = (uint256(keccak256(abi.encode(seed, "branch"))) % leaves) >> height << height;
+        uint256 end = _min(first + (1 << height), leaves);
+        (bytes23 root, bytes32[] memory proof) = _pathAbove(leaves, seed, first, height);
+        bytes memory entries = _entriesOf(seed, first, end);
+        holds(rules.branchRootFrom(entries, proof) == root, "a branch is not proven");
+
+        if (end - first > 1) {
+            bytes memory part = _entriesOf(seed, first + flaw % 2, end - 1 + flaw % 2);
+            holds(rules.branchRootFrom(part, proof) != root, "a part passes for the branch");
+        }
+        bytes memory more = bytes.concat(entries, _entriesOf(seed, leaves, leaves + 1));
+        holds(rules.branchRootFrom(more, proof) != root, "a stranger is added");
+        entries[flaw % entries.length] ^= bytes1(uint8(1 << seed % 8));
+        holds(rules.branchRootFrom(entries, proof) != root, "another record is proven");
+        if (proof.length == 0) return;
+        entries[flaw % entries.length] ^= bytes1(uint8(1 << seed % 8));
+        proof[flaw % proof.length] ^= bytes32(1 << flaw % 256);
+        holds(rules.branchRootFrom(entries, proof) != root, "another path is taken");
+    }
+
     /* NAIVE RULES */
 
     function _judge(NodeRecord memory earlier, NodeRecord memory later) private {
@@ -278,6 +305,36 @@ contract TelemetryOracleRecordProperties is Property {
             proof[i] = path[i];
         }
         root = bytes23(level[0]);
+    }
+
+    /// The path of the branch of `height` whose first leaf is at `first`: that of the leaf from there on.
+    function _pathAbove(uint256 leaves, uint256 seed, uint256 first, uint256 height)
+        private
+        pure
+        returns (bytes23 root, bytes32[] memory above)
+    {
+        bytes32[] memory path;
+        (root, path) = _tree(leaves, seed, first);
+        uint256 below;
+        for (uint256 level; level < height; ++level) {
+            if ((first >> level ^ 1) < leaves) ++below;
+            leaves = (leaves + 1) / 2;
+        }
+        above = new bytes32[](path.length - below);
+        for (uint256 i; i < above.length; ++i) {
+            above[i] = path[below + i];
+        }
+    }
+
+    function _entriesOf(uint256 seed, uint256 first, uint256 end)
+        private
+        pure
+        returns (bytes memory entries)
+    {
+        for (uint256 i = first; i < end; ++i) {
+            (NodeId node, PackedRecord record) = _leaf(seed, i);
+            entries = abi.encodePacked(entries, NodeId.unwrap(node), PackedRecord.unwrap(record));
+        }
     }
 
     function _word(PackedRecord record) private pure returns (uint256) {

@@ -3,6 +3,9 @@ pragma solidity ^0.8.28;
 
 /// @notice The part of forge's cheat codes that our properties use; forge-std is not on npm.
 interface Vm {
+    /// From now on slots are noted that are read or written; `accesses` gives an account's.
+    function record() external;
+    function accesses(address account) external returns (bytes32[] memory reads, bytes32[] memory writes);
     function deployCode(string calldata artifact, bytes calldata arguments) external returns (address);
     function snapshotState() external returns (uint256 id);
     function revertToState(uint256 id) external returns (bool);
