@@ -41,6 +41,16 @@ class NodeDelta:
     work_units: int
     gpu_count: int
 
+    @property
+    def unknown_seconds(self) -> int:
+        """In which too few reporters could measure."""
+        return self.elapsed_seconds - self.covered_seconds
+
+    @property
+    def down_seconds(self) -> int:
+        """In which the node did not serve although it could be measured."""
+        return self.covered_seconds - self.up_seconds
+
 
 @dataclass(frozen=True, slots=True)
 class NodeRecord:
