@@ -7,10 +7,13 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from wellhead.bench.oracle_rounds import RoundTime, measure_rounds
 from wellhead.bench.reporting import Reporting
 from wellhead.bench.stage import RING_ROUNDS, bench_stage
 from wellhead.chain import local
@@ -19,6 +22,9 @@ from wellhead.oracle.pushing import MAX_REPORTED
 from wellhead.processes import ManagedProcess
 
 PUSHED = (1, 10, 100, 1_000)
+# How many reporters, and how many of them may lie: four is the least for one.
+REPORTERS = ((4, 1), (7, 2))
+ROUNDS = 3
 TIMEOUT_SECONDS = 600
 START_TIMEOUT_SECONDS = 60
 
@@ -28,8 +34,14 @@ def measure(nodes: int, scraped: int) -> dict[str, Any]:
     return {
         "records": measure_records(nodes),
         "scraping": measure_scraping(scraped),
+        "rounds": [one._asdict() for one in _measure_rounds()],
         "gas_per_node": _gas_per_node(nodes),
     }
+
+
+def _measure_rounds() -> list[RoundTime]:
+    with _exporters() as url:
+        return [measure_rounds(url, count, faulty, ROUNDS) for count, faulty in REPORTERS]
 
 
 def measure_records(nodes: int) -> dict[str, float]:
@@ -39,15 +51,20 @@ def measure_records(nodes: int) -> dict[str, float]:
 
 def measure_scraping(nodes: int) -> dict[str, float]:
     """See `wellhead.bench.scraping`. Raises Refused."""
+    with _exporters() as url:
+        return _figures_of("wellhead.bench.scraping", "reporter", url, str(nodes))
+
+
+@contextmanager
+def _exporters() -> Iterator[str]:
+    """The root of a server at which every path is a node."""
     with TemporaryDirectory(prefix="wellhead-bench-") as folder:
         port = local.free_port()
         command = [sys.executable, "-m", "wellhead.bench.scraping", "exporters", str(port)]
         exporters = ManagedProcess(command, Path(folder) / "exporters.log")
         try:
             _wait_for(exporters, port)
-            return _figures_of(
-                "wellhead.bench.scraping", "reporter", f"http://{local.HOST}:{port}", str(nodes)
-            )
+            yield f"http://{local.HOST}:{port}"
         finally:
             exporters.stop()
 

@@ -27,6 +27,8 @@ LOCAL_ROLES = (
     *(f"attestor-{number}" for number in range(5)),
     "authorizer",
     *(f"transmitter-{number}" for number in range(5)),
+    # More than local deployments have: for sets of seven.
+    *("reporter-5", "reporter-6", "transmitter-5", "transmitter-6"),
 )
 
 

@@ -23,7 +23,7 @@ from wellhead.processes import ManagedProcess
 
 CLIENTS = ("anvil", "ganache")
 CHAIN_ID = 31337
-ACCOUNTS = 26
+ACCOUNTS = 30
 MNEMONIC = "test test test test test test test test test test test junk"
 YEAR_SECONDS = 365 * 86_400
 START_TIMEOUT_SECONDS = 30
@@ -125,6 +125,13 @@ def advance(w3: Web3, seconds: int) -> int:
     _rpc(w3, "evm_increaseTime", [seconds])  # later blocks follow on from the target
     _rpc(w3, "evm_mine", [target])
     return chain_time(w3)
+
+
+def skip(w3: Web3, seconds: int) -> None:
+    """Let about `seconds` more pass while others send: no block is older than the one before, as `advance` may make it
+    when theirs came in between."""
+    _rpc(w3, "evm_increaseTime", [seconds])
+    _rpc(w3, "evm_mine", [])
 
 
 def is_local(w3: Web3) -> bool:

@@ -94,6 +94,9 @@ def _draw_oracle(console: Console, measured: dict[str, Any]) -> None:
     for part in ("records", "scraping"):
         rows = [(name.replace("_", " "), f"{value:,}") for name, value in measured[part].items()]
         console.print(render.table([part, ""], rows))
+    columns = [name.replace("_", " ") for name in measured["rounds"][0]]
+    rounds = [[f"{value:g}" for value in one.values()] for one in measured["rounds"]]
+    console.print(render.table(columns, rounds))
     rows = [(f"{int(count):,}", f"{gas:,}") for count, gas in measured["gas_per_node"].items()]
     console.print(render.table(["nodes in a report", "gas per node"], rows))
 
