@@ -14,6 +14,7 @@ from rich.console import Console
 from wellhead.chain import keys
 from wellhead.cli import render
 from wellhead.cli.options import JsonOption, NodeArgument
+from wellhead.cli.oracle_push import push
 from wellhead.cli.oracle_status import status
 from wellhead.cli.reporter import run
 from wellhead.cli.session import Sending, Session, sends
@@ -29,10 +30,11 @@ MAX_FACTOR = 86_400  # a second for a day: beyond that one sample decides a week
 DEFAULT_REPORTERS = tuple(f"reporter-{number}" for number in range(5))
 
 app = typer.Typer(
-    help="What nodes did, as a quorum of reporters saw it: run, observe, report, status.",
+    help="What nodes did, as a quorum of reporters saw it: run, observe, report, push, status.",
     no_args_is_help=True,
 )
 app.command()(run)
+app.command()(push)
 app.command()(status)
 
 
