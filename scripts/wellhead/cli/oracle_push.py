@@ -1,4 +1,4 @@
-"""wellhead oracle push: bring a large round's records into the contract's slots, in as many transactions as it takes."""
+"""wellhead oracle push: bring a large round's records into the contract's slots, in as many parts as it takes."""
 
 from __future__ import annotations
 
