@@ -80,6 +80,9 @@ def examine(network: str, deployments: Path) -> Iterator[Finding]:
     yield _program("anvil", "local chain; install Foundry, or `make` on Linux", needed=True)
     yield _program("ganache", "the other local chain; `make` installs it from npm", needed=False)
     yield _program("forge", "property tests; install Foundry, or `make` on Linux", needed=False)
+    yield _program(
+        "prometheus", "what reporters read in the demo; `apt-get install prometheus`", needed=False
+    )
     yield _attempt("contracts", _artifacts, needed=True)
     yield _attempt("model", _model, needed=False)
     yield _package("eth-brownie", "brownie's commands; `make test` installs it")
