@@ -10,9 +10,10 @@ FORGE := PATH="$(CURDIR)/.venv/bin:$$PATH" forge
 unexport PYTHONUNBUFFERED
 
 # The longest first, and forge last: it alone fills every core that the others leave. What stands before a running
-# gateway is a suite of its own.
-SUITES := test-gateway test-e2e test-integration test-contracts test-brownie test-properties
+# gateway, and what stands before reporters, are suites of their own.
+SUITES := test-oracle test-gateway test-e2e test-integration test-contracts test-brownie test-properties
 GATEWAY := $(wildcard tests/integration/test_gateway_*.py tests/integration/test_settler*.py tests/integration/test_customer_*.py)
+ORACLE := $(wildcard tests/integration/test_oracle*.py tests/integration/test_outbox*.py tests/integration/test_bench*.py)
 
 .PHONY: demo test $(SUITES) compile-properties check build snapshot clean
 
@@ -31,7 +32,10 @@ test-contracts: .venv/.dev .venv/.contracts
 	$(BIN)/pytest -q tests/unit tests/contracts
 
 test-integration: .venv/.dev .venv/.contracts
-	$(BIN)/pytest -q tests/integration $(addprefix --ignore=,$(GATEWAY))
+	$(BIN)/pytest -q tests/integration $(addprefix --ignore=,$(GATEWAY) $(ORACLE))
+
+test-oracle: .venv/.dev .venv/.contracts
+	$(BIN)/pytest -q $(ORACLE)
 
 test-gateway: .venv/.dev .venv/.contracts
 	$(BIN)/pytest -q $(GATEWAY)
