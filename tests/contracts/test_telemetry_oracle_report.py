@@ -178,3 +178,15 @@ def test_the_ring_forgets(oracle: OracleBench) -> None:
     oracle.report(2 + RING_ROUNDS, {1: oracle.record(2 + RING_ROUNDS)})
     assert oracle.functions.roundInfo(2).call() == [NO_ROOT, 0, False]
     assert oracle.functions.roundInfo(2 + RING_ROUNDS).call()[0] == oracle.trees[2 + RING_ROUNDS].root
+
+
+def test_other_contracts_ask_for_the_reporters_quorum(
+    oracle: OracleBench, keys: Mapping[str, LocalAccount], reverts: Any
+) -> None:
+    message = bytes(range(32))
+    ask = oracle.functions.requireQuorum
+    ask(message, quorum.sign(message, oracle.keys[1:4])).call()
+    with reverts("Quorum_WrongSignatureLength", 128, 192):
+        ask(message, quorum.sign(message, oracle.keys[:2])).call()
+    with reverts("Quorum_ForeignSigner"):
+        ask(message, quorum.sign(message, [*oracle.keys[:2], keys["stranger"]])).call()
