@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack
 from typing import Any, NamedTuple
@@ -18,7 +19,7 @@ from watched_fleet import MISSED, runs, watching
 
 from wellhead.chain import local
 from wellhead.errors import Misused
-from wellhead.oracle.fleet import Fleet, Sighting
+from wellhead.oracle.fleet import Fleet, Sighting, slot_at
 from wellhead.oracle.fleet_file import FleetSettings
 from wellhead.oracle.observation import Counters, Window
 from wellhead.runtime.energy import EnergyEstimate
@@ -223,6 +224,18 @@ def test_a_window_on_another_grid_is_misuse() -> None:
     fleet = Fleet(FleetSettings(slot_ms=10_000))
     with pytest.raises(Misused, match="the window's slots are 1000 ms, this fleet's 10000"):
         asyncio.run(fleet.observe(Window(0, 1, 1_000)))
+
+
+def test_a_window_that_is_longer_than_memory_says_so(server: Server) -> None:
+    fleet = Fleet(FleetSettings.model_validate(server.document | {"remember_seconds": 3_600}))
+
+    def faults(seconds: int) -> tuple[str, ...]:
+        slots = seconds * 1_000 // SLOT_MS
+        window = Window(slot_at(time.time(), SLOT_MS) - slots, slots, SLOT_MS)
+        return asyncio.run(fleet.observe(window))[NODE].faults
+
+    assert faults(3_000) == ()
+    assert "looks are remembered for 3600 s: allow more" in faults(4_000)[0]
 
 
 def test_a_fault_of_ours_is_not_the_nodes(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:

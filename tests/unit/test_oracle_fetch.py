@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 from collections.abc import AsyncIterator
 from decimal import Decimal
 from email.utils import formatdate
@@ -146,6 +147,20 @@ def test_a_huge_answer_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ScrapeError, match="more than 1000 bytes"):
         read(Exporter(URL, KIND), answering(endless()))
     assert sent < 2_000
+
+
+def test_an_answer_is_never_unpacked() -> None:
+    """Nobody asked for that; a kilobyte may hold a megabyte."""
+    packed = gzip.compress(TEXT + b"#" * (1 << 20))
+    assert len(packed) < 2_000
+    with pytest.raises(ScrapeError, match="packs its answer, which nobody asked for"):
+        read(Exporter(URL, KIND), answering(packed, headers={"content-encoding": "gzip"}))
+
+    async def asked() -> str:
+        async with fetch.new_client() as client:
+            return client.build_request("GET", URL).headers["accept-encoding"]
+
+    assert asyncio.run(asked()) == "identity"
 
 
 def test_a_trickle_does_not_hold_a_reporter_up() -> None:

@@ -92,6 +92,7 @@ class Fleet:
                 _findings(self._built.canaries, client, window),
                 *(_findings(sources, client, window) for sources in self._built.nodes.values()),
             )
+        forgotten = self._forgotten(window)
         alive = alive_of([*canaries, *(finding for findings in found for finding in findings)])
         sightings: dict[int, Sighting] = {}
         for node, findings in zip(self.settings.nodes, found, strict=True):
@@ -105,11 +106,18 @@ class Fleet:
             sightings[node.id] = Sighting(
                 observation,
                 Evidence(exhibits),
-                _faults(node, observation, [*findings, *beside]),
+                (*forgotten, *_faults(node, observation, [*findings, *beside])),
                 tuple(took for finding in findings for took in finding.took_ms),
             )
             await asyncio.sleep(0)  # a large fleet's figures must not hold up its looks
         return sightings
+
+    def _forgotten(self, window: Window) -> tuple[str, ...]:
+        remembered = self.settings.remember_seconds
+        age_seconds = int(time.time()) - window.first_slot * window.interval_ms // 1000
+        if not self.is_live or age_seconds <= remembered:
+            return ()
+        return (f"the window began {age_seconds} s ago, looks are remembered for {remembered} s: allow more",)
 
     async def _look(
         self, client: httpx.AsyncClient, free: asyncio.Semaphore, source: LiveSource, slot: int

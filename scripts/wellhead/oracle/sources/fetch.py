@@ -26,7 +26,9 @@ class TooSlowError(ScrapeError):
 def new_client(connections: int | None = None) -> httpx.AsyncClient:
     """A client for probes: a connection each, because a node that takes no new ones does not serve."""
     limits = httpx.Limits(max_connections=connections, max_keepalive_connections=0)
-    return httpx.AsyncClient(limits=limits, trust_env=False, follow_redirects=False)
+    return httpx.AsyncClient(
+        limits=limits, trust_env=False, follow_redirects=False, headers={"accept-encoding": "identity"}
+    )
 
 
 async def fetch(
@@ -52,6 +54,10 @@ async def fetch(
                 check(response, time.time())
                 if response.status_code not in accepted:
                     raise ScrapeError(f"{request.url} answers {response.status_code}")
+                if response.headers.get("content-encoding", "identity") != "identity":
+                    raise ScrapeError(
+                        f"{request.url} packs its answer, which nobody asked for"
+                    )  # it may be huge
                 async for chunk in response.aiter_bytes():
                     received += chunk
                     if len(received) > max_bytes:
