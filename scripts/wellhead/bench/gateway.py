@@ -16,14 +16,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import httpx
 from eth_account import Account
-from eth_typing import Hash32
 
+from wellhead.bench.apart import figures_of
 from wellhead.bench.gateway_sides import PATH
 from wellhead.bench.load import Load, run_load
 from wellhead.chain import keys, local
@@ -37,9 +36,7 @@ from wellhead.customer.terms import read_terms
 from wellhead.deploy.canonical import SETTLEMENT
 from wellhead.deploy.local import deploy_local
 from wellhead.errors import Refused
-from wellhead.gateway.channels.voucher import VoucherDomain
 from wellhead.processes import ManagedProcess
-from wellhead.reference.channel import ChannelConfig, settlement_domain, voucher_digest
 
 PRICE_USD6 = 100
 WORKERS = 8
@@ -139,37 +136,13 @@ def measure(calls: int, shared_ledger_url: str | None = None) -> Measured:
         times_stock_throughput=gateway.times_throughput(stock),
         bare_proxy_added_p50_ms=bare_proxy.added_p50_ms(upstream),
         bare_proxy_times_stock_throughput=bare_proxy.times_throughput(stock),
-        verify_us=round(verify_us(), 1),
+        verify_us=figures_of("wellhead.bench.verify")["verify_us"],
     )
 
 
 def as_json(measured: Measured) -> dict[str, Any]:
     """For machines."""
     return asdict(measured)
-
-
-def verify_us(batches: int = 25, rounds: int = 200) -> float:
-    """Microseconds of one core for the check of one voucher's signature, its channel known: the median of batches, so
-    that what else the machine does now and then decides nothing."""
-    account = Account.create()
-    somebody = account.address
-    config = ChannelConfig(somebody, somebody, somebody, somebody, somebody, 86_400, bytes(32))
-    domain = VoucherDomain(local.CHAIN_ID, SETTLEMENT.address)
-    separator = settlement_domain(local.CHAIN_ID, SETTLEMENT.address)
-    digests = [voucher_digest(separator, domain.channel_id(config), ceiling) for ceiling in range(rounds)]
-    vouchers = [
-        (ceiling, bytes(account.unsafe_sign_hash(Hash32(digest)).signature))
-        for ceiling, digest in enumerate(digests)
-    ]
-    expected = bytes.fromhex(account.address[2:])
-    seconds = []
-    for _ in range(batches):
-        begun = time.process_time()
-        for ceiling, signature in vouchers:
-            if domain.signer(domain.channel_id(config), ceiling, signature) != expected:
-                raise Refused("a voucher's signer was not found")
-        seconds.append(time.process_time() - begun)
-    return 1e6 * median(seconds) / rounds
 
 
 # Sides ------------------------------------------------------------------------------------------------------

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import socket
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -13,6 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from wellhead.bench.apart import figures_of
 from wellhead.bench.oracle_rounds import RoundTime, measure_rounds
 from wellhead.bench.reporting import Reporting
 from wellhead.bench.stage import RING_ROUNDS, bench_stage
@@ -25,7 +24,6 @@ PUSHED = (1, 10, 100, 1_000)
 # How many reporters, and how many of them may lie: four is the least for one.
 REPORTERS = ((4, 1), (7, 2))
 ROUNDS = 3
-TIMEOUT_SECONDS = 600
 START_TIMEOUT_SECONDS = 60
 
 
@@ -46,13 +44,13 @@ def _measure_rounds() -> list[RoundTime]:
 
 def measure_records(nodes: int) -> dict[str, float]:
     """See `wellhead.bench.records`. Raises Refused."""
-    return _figures_of("wellhead.bench.records", str(nodes))
+    return figures_of("wellhead.bench.records", str(nodes))
 
 
 def measure_scraping(nodes: int) -> dict[str, float]:
     """See `wellhead.bench.scraping`. Raises Refused."""
     with _exporters() as url:
-        return _figures_of("wellhead.bench.scraping", "reporter", url, str(nodes))
+        return figures_of("wellhead.bench.scraping", "reporter", url, str(nodes))
 
 
 @contextmanager
@@ -78,20 +76,6 @@ def _wait_for(process: ManagedProcess, port: int) -> None:
         except OSError:
             time.sleep(0.05)  # a process of its own has no event to wait for
     raise Refused(f"nothing listens at port {port}:\n{process.log_tail()}")
-
-
-def _figures_of(*module_and_arguments: str) -> dict[str, float]:
-    """What a process of its own measures of itself."""
-    command = [sys.executable, "-m", *module_and_arguments]
-    try:
-        done = subprocess.run(command, capture_output=True, timeout=TIMEOUT_SECONDS, check=False)
-    except subprocess.TimeoutExpired:
-        raise Refused(f"{' '.join(command[1:])} takes more than {TIMEOUT_SECONDS} s") from None
-    if done.returncode:
-        said = done.stderr.decode(errors="replace").strip().splitlines()
-        raise Refused(f"{' '.join(command[1:])} failed: {said[-1] if said else done.returncode}")
-    figures: dict[str, float] = json.loads(done.stdout)
-    return figures
 
 
 def _gas_per_node(nodes: int) -> dict[str, float]:
