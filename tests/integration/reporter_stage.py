@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import signal
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -17,10 +16,10 @@ import httpx
 from command_line import WELLHEAD
 from listed_node import list_node
 from node_process import wait_until_up
-from web3 import Web3
 
 from wellhead.chain import keys, local
 from wellhead.chain.contracts.telemetry_oracle import TelemetryOracle
+from wellhead.chain.fast_clock import FastClock
 from wellhead.chain.transact import Sender
 from wellhead.cli.session import Session
 from wellhead.deploy.local import deploy_local
@@ -34,31 +33,6 @@ SLOT_MS = 500
 FACTOR = 400
 SECONDS_PER_SLOT = SLOT_MS * FACTOR // 1000
 PATIENCE_SECONDS = 180
-CLOCK_STEP_SECONDS = 0.25
-
-
-class ChainClock:
-    """Moves the chain's time on, FACTOR seconds for each that passes here."""
-
-    def __init__(self, w3: Web3, genesis: int, anchor_ms: int) -> None:
-        self._w3 = w3
-        self._genesis, self._anchor_ms = genesis, anchor_ms
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-
-    def __enter__(self) -> ChainClock:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stopping.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        while not self._stopping.wait(CLOCK_STEP_SECONDS):
-            due = self._genesis + int((time.time() * 1000 - self._anchor_ms) * FACTOR / 1000)
-            if (ahead := due - local.chain_time(self._w3)) > 0:
-                local.advance(self._w3, ahead)
 
 
 class Runtime:
@@ -193,7 +167,7 @@ def reporter_stage(folder: Path, count: int) -> Iterator[ReporterStage]:
             anchor_ms = int(time.time() * 1000) - passed_ms
             stage = ReporterStage(session, folder, runtime, anchor_ms, count)
             stage.fleet_file.write_text(fleet(chain.url, runtime.url))
-            with ChainClock(chain.connect(), genesis, anchor_ms):
+            with FastClock(chain.connect(), genesis, anchor_ms, FACTOR):
                 try:
                     yield stage
                 finally:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from wellhead.chain import local
+from wellhead.chain.fast_clock import FastClock
 from wellhead.errors import Misused
 
 CLIENTS = pytest.mark.parametrize("client", local.CLIENTS)
@@ -37,6 +38,24 @@ def test_a_chain_starts_a_year_in_the_past_and_moves_on_demand(client: str, tmp_
         assert 0 <= local.chain_time(w3) - (begun + 1 + 3_600 + 30 * 86_400) < 60
         assert len(w3.eth.accounts) == local.ACCOUNTS
     assert not _listens(chain.port)
+
+
+@CLIENTS
+def test_a_fast_clock_keeps_its_pace_while_others_send(client: str, tmp_path: Path) -> None:
+    factor = 1_000
+    with local.running(client, log=tmp_path / "log") as chain:
+        w3 = chain.connect()
+        sender, receiver = w3.eth.accounts[:2]
+        begun, anchor_ms = local.chain_time(w3), int(time.time() * 1000)
+        with FastClock(chain.connect(), begun, anchor_ms, factor):
+            while local.chain_time(w3) < begun + 3 * factor:
+                w3.eth.send_transaction({"from": sender, "to": receiver, "value": 1})
+        ended = local.chain_time(w3)
+        assert ended - begun <= (time.time() * 1000 - anchor_ms) * factor / 1000 + 60
+        blocks = [w3.eth.get_block(number)["timestamp"] for number in range(w3.eth.block_number + 1)]
+        assert blocks == sorted(blocks)
+        w3.eth.send_transaction({"from": sender, "to": receiver, "value": 1})
+        assert local.chain_time(w3) - ended < 60
 
 
 @CLIENTS

@@ -15,6 +15,8 @@ from wellhead.node_spec import SpecDocument
 from wellhead.units import ONE, format_amount, format_duration, format_time, format_usd
 
 DAY_SECONDS = 86_400
+# Of attested up-time, before the operator has the rest of the money.
+DELIVERY_SECONDS = 3_600
 NO_ADDRESS = "0x0000000000000000000000000000000000000000"
 ATTESTORS = ("attestor-0", "attestor-1", "attestor-2")
 # What each buyer orders. Together they miss the hard cap, so the sale runs until its end.
@@ -79,7 +81,7 @@ def sell_shares(stage: Stage, node: int) -> Listed:
         opens_at=opens,
         closes_at=opens + 7 * DAY_SECONDS,
         upfront_bps=2_000,
-        delivery_seconds=3_600,
+        delivery_seconds=DELIVERY_SECONDS,
         deliver_by=opens + 37 * DAY_SECONDS,
         deliver_hard_limit=opens + 67 * DAY_SECONDS,
         service_term_seconds=365 * DAY_SECONDS,

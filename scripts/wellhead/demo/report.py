@@ -9,9 +9,9 @@ from rich.console import Console
 from rich.text import Text
 
 from wellhead.cli import render
+from wellhead.demo.delivery import Measured
 from wellhead.demo.income import Holding, Income
 from wellhead.demo.listing import SPEC, Listed
-from wellhead.demo.measuring import Measured
 from wellhead.demo.serving import Served
 from wellhead.demo.stage import Check, Stage
 from wellhead.units import format_amount, format_usd

@@ -59,7 +59,8 @@ class Stage:
         self.folder = folder
         self.narrator = narrator
         self.w3: Web3 = chain.connect()
-        self.manifest = deploy_local(self.sender("owner"), folder / "deployments")
+        self.deployments = folder / "deployments"
+        self.manifest = deploy_local(self.sender("owner"), self.deployments)
         self.usd = MockUsd(self.w3, self.manifest.usd)
         self.registry = NodeRegistry(self.w3, self.manifest.address("NodeRegistry"))
         self.factory = NodeShareFactory(self.w3, self.manifest.address("NodeShareFactory"))

@@ -8,9 +8,10 @@ from pathlib import Path
 from rich.console import Console
 
 from wellhead.chain import local
+from wellhead.demo.delivery import decide_delivery
 from wellhead.demo.income import stream
 from wellhead.demo.listing import list_node, sell_shares
-from wellhead.demo.measuring import Measuring, decide_delivery, serve_with_an_outage
+from wellhead.demo.measuring import Measuring
 from wellhead.demo.report import Outcome, outcome
 from wellhead.demo.serving import Buying, Site
 from wellhead.demo.stage import Narrator, Stage
@@ -36,22 +37,19 @@ def play(client: str, folder: Path, console: Console | None) -> Outcome:
             narrator.tell(
                 "operator", f"runs the model at {site.runtime_url}, a gateway at {site.gateway_url}"
             )
-            measuring = Measuring(stage, listed, site)
-            try:
+            with Measuring(stage, listed, site) as measuring:
                 buying = Buying(stage, site, listed)
                 buying.show_one()
                 buying.by_x402(20)
                 buying.by_openai()
                 buying.many(200, at_once=8)
-                base = measuring.report()
-                down_seconds = serve_with_an_outage(stage, site, buying)
-                end = measuring.report()
+                base = measuring.base()
+                down = measuring.outage(buying)
                 served = buying.finish()
-            finally:
-                measuring.stop()
+                shown = measuring.end(base, down)
         finally:
             site.stop()
         narrator.chapter("What was measured decides what is released")
-        measured = decide_delivery(stage, listed, base, end, down_seconds)
+        measured = decide_delivery(stage, listed, shown)
         income, holdings = stream(stage, listed)
         return outcome(stage, listed, served, measured, income, holdings, time.monotonic() - begun)
