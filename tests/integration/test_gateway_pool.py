@@ -159,7 +159,7 @@ def test_a_pool_is_paid_by_one_channel_and_pays_its_members_by_their_work(
             free_tokens = free.raise_for_status().json()["usage"]["prompt_tokens"]
             told = asyncio.run(call_many(site, url))
             settled = site.type("gateway", "settle", "--pool", "east")
-            seen = watch.finish()
+            seen = watch.cut()
         finally:
             watch.stop()
         assert settled["channels"] == 1

@@ -16,7 +16,7 @@ from starlette.routing import Route
 
 from wellhead.chain.keys import local_account
 from wellhead.chain.local import CHAIN_ID, HOST, free_port
-from wellhead.errors import Misused, Refused
+from wellhead.errors import Misused
 from wellhead.oracle.observation import Observation
 from wellhead.oracle.sampler import Canary, Reporter, Target
 from wellhead.oracle.watch import Watch
@@ -74,7 +74,7 @@ def watch_nodes(canary_url: str, *node_urls: str) -> dict[int, Observation]:
     try:
         begun = int(time.time() * 1000) // INTERVAL_MS
         assert reporter.wait_for(begun + SLOTS, PATIENCE_SECONDS)
-        (revealed,) = watch.finish().unsealed
+        (revealed,) = watch.cut().unsealed
     finally:
         watch.stop()
     return dict(revealed.observations)
@@ -129,7 +129,7 @@ def test_a_window_begins_where_the_last_one_ended() -> None:
             metrics.served(100, 0.5)  # after the newest sample, before the cut
             second = watch.cut()
             metrics.served(11, 0.0)
-            third = watch.finish()
+            third = watch.cut()
         finally:
             watch.stop()
     assert second.window.first_slot == first.window.first_slot + first.window.slots
@@ -145,5 +145,3 @@ def test_misuse_is_named() -> None:
         Reporter(account, [], canary, 50)
     with pytest.raises(Misused, match=r"share one interval, these have \[500, 1000\] ms"):
         Watch([Reporter(account, [], canary, 500), Reporter(account, [], canary, 1_000)])
-    with pytest.raises(Refused, match="every reporter is silent"):
-        Watch([Reporter(account, [], canary, 500, silent=True)])

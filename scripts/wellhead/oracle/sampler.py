@@ -55,7 +55,7 @@ class Canary:
 
 
 class Reporter:
-    """Watches nodes from `start` to `stop`. A silent one takes part in nothing, as one that has failed."""
+    """Watches nodes from `start` to `stop`."""
 
     def __init__(
         self,
@@ -63,15 +63,12 @@ class Reporter:
         targets: Sequence[Target],
         canary: Canary,
         interval_ms: int,
-        *,
-        silent: bool = False,
     ) -> None:
         """`account` signs this reporter's commitments and reports. Raises Misused for an interval too short."""
         if interval_ms < MIN_SLOT_MS:
             raise Misused(f"a sample every {interval_ms} ms is too often; the least is {MIN_SLOT_MS} ms")
         self.account = account
         self.interval_ms = interval_ms
-        self.silent = silent
         self._fleet = Fleet(
             FleetSettings(
                 slot_ms=interval_ms,
@@ -92,8 +89,8 @@ class Reporter:
         return self.account.address
 
     def start(self) -> None:
-        """Begin with the next slot; harmless when it has begun or is silent."""
-        if self.silent or self._thread is not None:
+        """Begin with the next slot; harmless when it has begun."""
+        if self._thread is not None:
             return
         begun = threading.Event()
         self._thread = threading.Thread(

@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from wellhead.errors import Misused, Refused
+from wellhead.errors import Misused
 from wellhead.oracle.fleet import slot_at
 from wellhead.oracle.observation import Window
 from wellhead.oracle.sampler import Reporter
@@ -17,7 +17,7 @@ START_TIMEOUT_SECONDS = 10  # a reporter that has not sampled by then starts its
 
 @dataclass(frozen=True)
 class Seen:
-    """A window, and what the reporters who were not silent saw of it."""
+    """A window, and what each reporter saw of it."""
 
     window: Window
     unsealed: tuple[Unsealed, ...]
@@ -31,22 +31,21 @@ class Watch:
     """Reporters on one grid. In this form they share a process; each still measures by itself."""
 
     def __init__(self, reporters: Sequence[Reporter]) -> None:
-        """Raises Misused unless all sample at the same interval, Refused if all are silent."""
+        """Raises Misused unless there are some and all sample at the same interval."""
         intervals = {reporter.interval_ms for reporter in reporters}
         if len(intervals) != 1:
             raise Misused(f"reporters must share one interval, these have {sorted(intervals)} ms")
         self.reporters = tuple(reporters)
         self.interval_ms = intervals.pop()
         self._first_slot = 0
-        self._active()
 
     def start(self) -> None:
         """Begin to watch: returns once every reporter has sampled, and what they sampled then is the base."""
         begun = slot_at(time.time(), self.interval_ms)
-        for reporter in self._active():
+        for reporter in self.reporters:
             reporter.start()
         deadline = time.monotonic() + START_TIMEOUT_SECONDS
-        for reporter in self._active():
+        for reporter in self.reporters:
             reporter.wait_for(begun, deadline - time.monotonic())
         self._first_slot = slot_at(time.time(), self.interval_ms) + 1
 
@@ -65,29 +64,15 @@ class Watch:
         finally:
             self.stop()
 
-    def finish(self) -> Seen:
-        """Cut the last window off and end every reporter."""
-        try:
-            return self.cut()
-        finally:
-            self.stop()
-
     def stop(self) -> None:
         """End every reporter; harmless when they have ended."""
         for reporter in self.reporters:
             reporter.stop()
 
     def _cut_after(self, last: int) -> Seen:
-        active = self._active()
         deadline = (last + 1) * self.interval_ms / 1000
-        for reporter in active:
+        for reporter in self.reporters:
             reporter.wait_for(last, deadline - time.time())  # one that is late has seen nothing in that slot
         window = Window(self._first_slot, last + 1 - self._first_slot, self.interval_ms)
         self._first_slot = last + 1
-        return Seen(window, tuple(reporter.collect(window) for reporter in active))
-
-    def _active(self) -> list[Reporter]:
-        active = [reporter for reporter in self.reporters if not reporter.silent]
-        if not active:
-            raise Refused("every reporter is silent: nothing would be observed")
-        return active
+        return Seen(window, tuple(reporter.collect(window) for reporter in self.reporters))
