@@ -56,7 +56,8 @@ class Measuring:
         genesis = oracle.window_end_of(0)
         self._told = oracle.latest_round()
         self._last: NodeRecord = first_record(genesis, SPEC.gpu_count)
-        # What was done since genesis is over: reporters know nothing of it.
+        # A window begins as they start, and they are at work before it ends.
+        stage.advance_to(oracle.window_end_of(oracle.round_ended_by(stage.now()) + 1))
         passed_ms = (stage.now() - genesis) * 1000 // FACTOR
         self._schedule = Schedule(
             genesis, oracle.window_seconds(), TimeScale(SLOT_MS, FACTOR), int(time.time() * 1000) - passed_ms
