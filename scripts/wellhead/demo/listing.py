@@ -79,7 +79,7 @@ def sell_shares(stage: Stage, node: int) -> Listed:
         hard_cap_units=1_000 * ONE,
         retained_units=250 * ONE,
         opens_at=opens,
-        closes_at=opens + 7 * DAY_SECONDS,
+        closes_at=opens + DAY_SECONDS,
         upfront_bps=2_000,
         delivery_seconds=DELIVERY_SECONDS,
         deliver_by=opens + 37 * DAY_SECONDS,

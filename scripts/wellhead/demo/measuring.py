@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from typing import NamedTuple, Self
 
 from wellhead.chain.fast_clock import FastClock
+from wellhead.chain.keys import local_account
 from wellhead.demo.listing import DELIVERY_SECONDS, SPEC, Listed
 from wellhead.demo.posted import Posted, posted
 from wellhead.demo.reporters import Reporters, how_they_measure
@@ -137,9 +138,10 @@ class Measuring:
         up = record.up_seconds - before.up_seconds
         self._told, self._last = report.round, record
         if covered:  # the first may begin in the last moment of a window
+            by = _role_of(report.transmitter)
             self._stage.narrator.tell(
                 "reporters",
-                f"round {report.round}, signed by {len(report.signers)}, posted by one: covered {covered} s, "
+                f"round {report.round}, signed by {len(report.signers)}, posted by {by}: covered {covered} s, "
                 f"up {up} s, down {covered - up} s, {record.work_units - before.work_units} tokens",
             )
 
@@ -164,3 +166,11 @@ class Measuring:
                     f"not within {PATIENCE_SECONDS:.0f} s: {what}; the reporters' logs tell why: {self._stage.folder}"
                 )
             time.sleep(0.1)  # processes of their own have no event to wait for
+
+
+def _role_of(transmitter: str) -> str:
+    """Whose gas key that is."""
+    known = {
+        local_account(f"transmitter-{number}").address: f"reporter-{number}" for number in range(REPORTERS)
+    }
+    return known.get(transmitter, transmitter)
