@@ -170,7 +170,7 @@ class Measuring:
 
 def _role_of(transmitter: str) -> str:
     """Whose gas key that is."""
-    known = {
+    known: dict[str, str] = {
         local_account(f"transmitter-{number}").address: f"reporter-{number}" for number in range(REPORTERS)
     }
     return known.get(transmitter, transmitter)
