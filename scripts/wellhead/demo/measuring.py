@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import NamedTuple, Self
 
 from wellhead.chain.fast_clock import FastClock
@@ -150,8 +150,9 @@ class Measuring:
         peer, root, found = RecordPeer(url), report.arguments[1], list[Reading]()
 
         def is_served() -> bool:
-            reading = peer.reading(report.round, self._node, root)
-            found.extend([] if reading is None else [reading])
+            with suppress(Refused):  # it is busy, and asked again
+                reading = peer.reading(report.round, self._node, root)
+                found.extend([] if reading is None else [reading])
             return bool(found)
 
         self._until(f"a proof of round {report.round} at {url}", is_served)
