@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy.exc import IntegrityError
 
 from wellhead.chain.keys import local_account
-from wellhead.oracle.daemon.store import ReporterStore, Sealed, StoredReport
+from wellhead.oracle.daemon.store import Equivocation, ReporterStore, Sealed, StoredReport
 from wellhead.oracle.exchange.messages import Kind, Message
 
 DIGEST, OTHER_DIGEST = b"\x11" * 32, b"\x12" * 32
@@ -56,6 +56,24 @@ def test_letters_come_back_in_order_each_under_its_configuration(store: Reporter
     assert list(store.kept(OTHER_DIGEST, 4)) == []
 
 
+def test_what_was_in_time_stays_so(store: ReporterStore) -> None:
+    assert store.frozen(DIGEST, 4) is None
+    store.freeze(DIGEST, 4, {REPORTER.address: b"\x01" * 32})
+    with pytest.raises(IntegrityError):
+        store.freeze(DIGEST, 4, {})
+    assert store.frozen(DIGEST, 4) == {REPORTER.address: b"\x01" * 32}
+    assert store.frozen(OTHER_DIGEST, 4) is None
+
+
+def test_who_said_two_things_is_shown_with_both(store: ReporterStore) -> None:
+    other = local_account("reporter-1")
+    for account, body in ((REPORTER, b"\x01"), (REPORTER, b"\x02"), (other, b"\x03")):
+        store.keep(Message.sign(account, Kind.COMMIT, DIGEST, 4, body * 32))
+    store.keep(Message.sign(other, Kind.COMMIT, DIGEST, 5, b"\x04" * 32))
+    store.keep(Message.sign(other, Kind.REVEAL, DIGEST, 5, b"anything"))
+    assert store.equivocations() == [Equivocation(4, REPORTER.address, b"\x01" * 32, b"\x02" * 32)]
+
+
 def test_a_report_is_kept_once_and_found_by_its_root(store: ReporterStore) -> None:
     store.agree(DIGEST, REPORT)
     store.agree(DIGEST, REPORT._replace(root=b"\x09" * 23))
@@ -70,10 +88,12 @@ def test_what_is_old_is_forgotten(store: ReporterStore) -> None:
         store.seal(DIGEST, round_number, SEALED, {7: (b"\x05" * 32, b"answers")})
         store.keep(Message.sign(REPORTER, Kind.COMMIT, DIGEST, round_number, b"\x01" * 32))
         store.agree(DIGEST, REPORT._replace(round=round_number))
+        store.freeze(DIGEST, round_number, {})
     store.forget_before(5)
     assert store.sealed(DIGEST, 4) is None
     assert store.evidence(4, 7) is None
     assert list(store.kept(DIGEST, 4)) == []
     assert store.agreed(DIGEST, 4) is None
+    assert store.frozen(DIGEST, 4) is None
     assert store.sealed(DIGEST, 5) == SEALED
     assert store.agreed(DIGEST, 5) is not None

@@ -18,16 +18,19 @@ from wellhead.oracle.exchange.book import MissingError, RefusedMessageError, Rou
 from wellhead.oracle.exchange.messages import (
     Kind,
     Message,
+    SignedReport,
     UnreadableMessageError,
     commit_body,
     decode,
     encode,
+    hashes_in,
     propose_body,
+    report_body,
     reveal_body,
     reveal_in,
 )
 from wellhead.oracle.exchange.play import Agreed, Patience, RoundPlay, leaders
-from wellhead.oracle.exchange.post import MAX_MESSAGES, Answer, Post, TooManyError
+from wellhead.oracle.exchange.post import MAX_JUDGED, MAX_MESSAGES, Answer, Post, TooManyError
 from wellhead.oracle.observation import Counters, Observation, Window
 from wellhead.oracle.review import Tolerance
 from wellhead.oracle.round import TimeScale, first_record
@@ -54,6 +57,7 @@ class Shelf:
 
     def __init__(self) -> None:
         self.messages: list[Message] = []
+        self.in_time: dict[tuple[bytes, int], dict[str, bytes]] = {}
 
     def keep(self, message: Message) -> None:
         self.messages.append(message)
@@ -61,6 +65,12 @@ class Shelf:
     def kept(self, config_digest: bytes, round_number: int) -> Iterable[Message]:
         wanted = (config_digest, round_number)
         return [one for one in self.messages if (one.config_digest, one.round) == wanted]
+
+    def freeze(self, config_digest: bytes, round_number: int, frozen: Mapping[str, bytes]) -> None:
+        self.in_time[config_digest, round_number] = dict(frozen)
+
+    def frozen(self, config_digest: bytes, round_number: int) -> dict[str, bytes] | None:
+        return self.in_time.get((config_digest, round_number))
 
 
 def observed(account: LocalAccount, states: str = STATES, gained: Counters = HONEST) -> Revealed:
@@ -394,3 +404,136 @@ def test_a_reporter_that_starts_again_goes_on_with_its_round() -> None:
     again.use(CONFIG)
     assert again.book(ROUND).commitments == post.book(ROUND).commitments
     assert again.book(ROUND).revealed == post.book(ROUND).revealed
+
+
+# Attacks --------------------------------------------------------------------------------------------
+
+
+def test_who_commits_to_anothers_hash_stops_nobody() -> None:
+    """A copied commitment cannot be revealed; naming it twice made every proposal unreadable."""
+    owns, thief = honest(), ACCOUNTS[0]
+    victim = owns[ADDRESSES[1]]
+    assert victim is not None
+
+    async def everything() -> list[Agreed | None]:
+        reporters = {one.address: Reporter(one, owns[one.address]) for one in ACCOUNTS}
+        for living in ADDRESSES[1:]:
+            copied = letter(thief, Kind.COMMIT, commit_body(victim.commitment))
+            await reporters[living].post.take(copied)
+        reporters[thief.address].own = None
+        return await asyncio.gather(
+            *(reporters[one].run(Network(one, reporters, lambda *_: True)) for one in ADDRESSES[1:])
+        )
+
+    for agreed in virtual_time.run(everything()):
+        assert agreed is not None
+        assert len(agreed.hashes) == 4
+
+
+def test_an_outage_is_not_hidden_by_naming_few_observations() -> None:
+    """Three reveals are a quorum; with a blind one among them nothing is known, and nothing was down."""
+    order = leaders(ADDRESSES, ROUND)
+    liar = next(one for one in ACCOUNTS if one.address == order[0])
+    owns = honest() | {liar.address: observed(liar, "?" * 10)}
+
+    async def everything() -> Answer:
+        reporters = {one.address: Reporter(one, owns[one.address]) for one in ACCOUNTS}
+        await asyncio.gather(
+            *(reporters[one].run(Network(one, reporters, lambda *_: True)) for one in ADDRESSES)
+        )
+        victim = reporters[order[1]]
+        few = [revealed.commitment.hash for one in order[:3] if (revealed := owns[one]) is not None]
+        return await victim.post.take(letter(liar, Kind.PROPOSE, propose_body(few)))
+
+    answer = virtual_time.run(everything())
+    assert answer.signature == b""
+    assert "node 7: 10 of 10 samples" in answer.objection
+
+
+def test_who_starts_again_takes_no_commitment_that_came_after_it_revealed() -> None:
+    """It may be a copy of what the reporter revealed before it was killed."""
+    owns = honest(3)
+    shelf = Shelf()
+    late = observed(ACCOUNTS[4])
+
+    async def until_revealed() -> None:
+        post = Post(ADDRESSES[0], shelf, lambda: range(ROUND, ROUND + 2))
+        post.use(CONFIG)
+        for account in ACCOUNTS[1:3]:
+            own = owns[account.address]
+            assert own is not None
+            await post.take(letter(account, Kind.COMMIT, commit_body(own.commitment)))
+        book, own = post.book(ROUND), owns[ADDRESSES[0]]
+        assert own is not None
+        book.commit(own.commitment)
+        await post.freeze(book)
+        await post.take(letter(ACCOUNTS[4], Kind.COMMIT, commit_body(late.commitment)))
+
+    virtual_time.run(until_revealed())
+    again = Post(ADDRESSES[0], shelf, lambda: range(ROUND, ROUND + 2))
+    again.use(CONFIG)
+    book = again.book(ROUND)
+    assert late.reporter in book.commitments
+    assert book.frozen is not None
+    assert set(book.frozen) == set(ADDRESSES[:3])
+
+
+def test_a_second_commitment_is_kept_however_it_came() -> None:
+    reporter = Reporter(ACCOUNTS[0], None)
+    first, second = observed(ACCOUNTS[1]), observed(ACCOUNTS[1], "U" * 10)
+
+    async def hear() -> None:
+        await reporter.post.take(letter(ACCOUNTS[1], Kind.COMMIT, commit_body(first.commitment)))
+        with pytest.raises(RefusedMessageError, match="two things"):
+            await reporter.post.take(letter(ACCOUNTS[1], Kind.REVEAL, reveal_body(second)))
+
+    virtual_time.run(hear())
+    again = Post(ADDRESSES[0], reporter.shelf, lambda: range(ROUND, ROUND + 2))
+    again.use(CONFIG)
+    assert again.book(ROUND).equivocations == {
+        ADDRESSES[1]: (first.commitment, second.commitment),
+    }
+
+
+def test_a_report_that_comes_too_early_is_told_again() -> None:
+    post = post_of(ACCOUNTS[0])
+    report = letter(ACCOUNTS[1], Kind.REPORT, report_body(SignedReport([b"\x01" * 32], b"")))
+    assert "not revealed yet" in refusal_of(post, report)
+
+
+def test_a_proposal_names_no_more_than_there_are_reporters() -> None:
+    body = propose_body([number.to_bytes(32, "big") for number in range(32)])
+    with pytest.raises(UnreadableMessageError, match="32 commitments"):
+        hashes_in(letter(ACCOUNTS[1], Kind.PROPOSE, body))
+
+
+def test_nobody_makes_others_work_without_end() -> None:
+    """A proposal costs a draft: an honest leader makes two."""
+    owns, judged = honest(), 0
+
+    async def counting(revealed: tuple[Revealed, ...]) -> Basis:
+        nonlocal judged
+        judged += 1
+        return await basis_of(revealed)
+
+    async def everything() -> Answer:
+        post, own = post_of(ACCOUNTS[0]), owns[ADDRESSES[0]]
+        assert own is not None
+        book = post.book(ROUND)
+        for one in owns.values():
+            assert one is not None
+            book.commit(one.commitment)
+        await post.freeze(book)
+        for one in owns.values():
+            assert one is not None
+            book.reveal(one)
+        post.join(ROUND, RoundPlay(ACCOUNTS[0], own, counting, book, Tolerance()))
+        hashes = sorted(one.commitment.hash for one in owns.values() if one is not None)
+        rng, answer = random.Random(7), Answer()
+        for _ in range(20):
+            few = sorted({own.commitment.hash, *rng.sample(hashes, 3)})
+            answer = await post.take(letter(ACCOUNTS[1], Kind.PROPOSE, propose_body(few)))
+        return answer
+
+    assert "proposed" in virtual_time.run(everything()).objection
+    assert judged <= 2 * MAX_JUDGED

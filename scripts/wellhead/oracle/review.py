@@ -9,7 +9,7 @@ from eth_account.signers.local import LocalAccount
 from wellhead.errors import Refused
 from wellhead.oracle.aggregate import Aggregate
 from wellhead.oracle.draft import Basis, Draft, draft
-from wellhead.oracle.observation import DOWN, UP, Counters, Observation
+from wellhead.oracle.observation import DOWN, UNKNOWN, UP, Counters, Observation
 from wellhead.oracle.sealed import Revealed
 from wellhead.reference.quorum import compact_signature
 
@@ -44,6 +44,24 @@ def objections(own_basis: Basis, own: Revealed, proposed: Draft, tolerance: Tole
     for node, together in proposed.aggregates.items():
         if node in own.observations:
             found += _differences(own.observations[node], together, tolerance)
+    return found
+
+
+def left_unknown(proposed: Draft, together: Draft, tolerance: Tolerance) -> list[str]:
+    """What `proposed` leaves unknown although `together`, over all that was revealed, has it; empty when nothing.
+
+    Any k reveals make a report, so whoever chooses them could choose blind ones: down must not hide as unknown.
+    """
+    found = []
+    for node, known in together.aggregates.items():
+        states = (
+            proposed.aggregates[node].states if node in proposed.aggregates else UNKNOWN * len(known.states)
+        )
+        lost = sum(UNKNOWN == here != there for here, there in zip(states, known.states, strict=True))
+        if lost > tolerance.slots:
+            found.append(
+                f"node {node}: {lost} of {len(states)} samples are unknown only because observations are left out"
+            )
     return found
 
 

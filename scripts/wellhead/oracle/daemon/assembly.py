@@ -93,7 +93,20 @@ def assemble(
 
     def status() -> dict[str, Any]:
         problem = "" if transmitter is None else transmitter.problem
-        return {"reporter": account.address, **progress.status(), "transmission": problem}
+        said_two_things = [
+            {
+                "round": one.round,
+                "reporter": one.reporter,
+                "commitments": [f"0x{one.first.hex()}", f"0x{one.second.hex()}"],
+            }
+            for one in store.equivocations()
+        ]
+        return {
+            "reporter": account.address,
+            **progress.status(),
+            "transmission": problem,
+            "said_two_things": said_two_things,
+        }
 
     return create_app(
         reporter.post, progress, [*evidence_routes(store), *record_routes(records)], status, work

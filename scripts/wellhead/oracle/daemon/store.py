@@ -10,13 +10,28 @@ import zlib
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from sqlalchemy import Column, Integer, LargeBinary, MetaData, String, Table, Text, delete, insert, select
+from sqlalchemy import (
+    Column,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    delete,
+    func,
+    insert,
+    select,
+)
 from sqlalchemy.exc import IntegrityError
 
 from wellhead.database import make_tables, open_database, reading
 from wellhead.oracle.exchange.messages import Kind, Message
 from wellhead.oracle.pushing import MAX_REPORTED
 from wellhead.reference.record import ENTRY_BYTES
+
+# Of those who said two things.
+MAX_SHOWN = 100
 
 _metadata = MetaData()
 
@@ -42,6 +57,15 @@ _letters = Table(
     Column("reporter", String(42), nullable=False),
     Column("body", LargeBinary, nullable=False),
     Column("signature", LargeBinary(64), nullable=False),
+)
+
+# What a reporter took for committed in time when it revealed.
+_frozen = Table(
+    "frozen_rounds",
+    _metadata,
+    Column("config_digest", LargeBinary(32), primary_key=True),
+    Column("round", Integer, primary_key=True),
+    Column("commitments", Text, nullable=False),
 )
 
 _evidence = Table(
@@ -73,6 +97,15 @@ class Sealed(NamedTuple):
     since: int
     reveal: bytes
     remainders: dict[int, int]
+
+
+class Equivocation(NamedTuple):
+    """A reporter that committed to two things in one round, and their hashes."""
+
+    round: int
+    reporter: str
+    first: bytes
+    second: bytes
 
 
 class StoredReport(NamedTuple):
@@ -191,6 +224,40 @@ class ReporterStore:
             for row in rows
         ]
 
+    def freeze(self, config_digest: bytes, round_number: int, frozen: Mapping[str, bytes]) -> None:
+        """See Letters. Raises SQLAlchemyError, also when the round was frozen before."""
+        commitments = json.dumps({reporter: one.hex() for reporter, one in frozen.items()})
+        with self._engine.begin() as connection:
+            connection.execute(
+                insert(_frozen).values(
+                    config_digest=config_digest, round=round_number, commitments=commitments
+                )
+            )
+
+    def frozen(self, config_digest: bytes, round_number: int) -> dict[str, bytes] | None:
+        """See Letters."""
+        this = (_frozen.c.config_digest == config_digest) & (_frozen.c.round == round_number)
+        with reading(self._engine) as connection:
+            row = connection.execute(select(_frozen.c.commitments).where(this)).first()
+        if row is None:
+            return None
+        return {reporter: bytes.fromhex(one) for reporter, one in json.loads(row.commitments).items()}
+
+    def equivocations(self) -> list[Equivocation]:
+        """Who committed to two things, the newest round first; see `kept` for the letters that prove it."""
+        said = (_letters.c.config_digest, _letters.c.round, _letters.c.reporter)
+        first, second = func.min(_letters.c.body), func.max(_letters.c.body)
+        query = (
+            select(_letters.c.round, _letters.c.reporter, first.label("first"), second.label("second"))
+            .where(_letters.c.kind == Kind.COMMIT.value)
+            .group_by(*said)
+            .having(first != second)
+            .order_by(_letters.c.round.desc(), _letters.c.reporter)
+            .limit(MAX_SHOWN)
+        )
+        with reading(self._engine) as connection:
+            return [Equivocation(*row) for row in connection.execute(query).all()]
+
     # Reports ----------------------------------------------------------------------------------------
 
     def agree(self, config_digest: bytes, report: StoredReport) -> None:
@@ -219,7 +286,7 @@ class ReporterStore:
     def forget_before(self, round_number: int) -> None:
         """Drop what belongs to earlier rounds: letters, evidence, what was sealed and agreed."""
         with self._engine.begin() as connection:
-            for table in (_sealed, _letters, _evidence, _agreed):
+            for table in (_sealed, _letters, _frozen, _evidence, _agreed):
                 connection.execute(delete(table).where(table.c.round < round_number))
 
 

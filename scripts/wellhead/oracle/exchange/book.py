@@ -107,7 +107,8 @@ class RoundBook:
         its own is not among them."""
         if self.frozen is None or self.frozen.get(self._me) in {None, *without}:
             return []
-        hashes = sorted(one for one in self.frozen.values() if one in self.revealed and one not in without)
+        # Once each: whoever committed to another's hash has nothing to reveal.
+        hashes = sorted({one for one in self.frozen.values() if one in self.revealed and one not in without})
         return hashes if len(hashes) >= self.config.quorum else []
 
     def select(self, hashes: Sequence[bytes]) -> tuple[Revealed, ...]:

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from wellhead.oracle.observation import Counters, Observation, Window
 from wellhead.oracle.sealed import Commitment, Revealed, message_digest
-from wellhead.reference.quorum import QuorumError, compact_signature, signer_of
+from wellhead.reference.quorum import MAX_SIGNERS, QuorumError, compact_signature, signer_of
 
 HASH_BYTES = 32
 MAX_ROUND = (1 << 24) - 1
@@ -247,6 +247,10 @@ def _window(window: Window) -> dict[str, Any]:
 def _hashes(body: bytes) -> list[bytes]:
     if not body or len(body) % HASH_BYTES:
         raise UnreadableMessageError(f"{len(body)} bytes are no list of commitments")
+    if len(body) > MAX_SIGNERS * HASH_BYTES:
+        raise UnreadableMessageError(
+            f"{len(body) // HASH_BYTES} commitments; there are at most {MAX_SIGNERS} reporters"
+        )
     hashes = [body[start : start + HASH_BYTES] for start in range(0, len(body), HASH_BYTES)]
     if any(later <= earlier for earlier, later in itertools.pairwise(hashes)):
         raise UnreadableMessageError("commitments are named in ascending order, each once")

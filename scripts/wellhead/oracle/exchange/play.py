@@ -6,6 +6,7 @@ time, and who is silent, late or lying costs no more than that.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,7 +27,7 @@ from wellhead.oracle.exchange.messages import (
     reveal_body,
 )
 from wellhead.oracle.exchange.post import Answer, Post
-from wellhead.oracle.review import Tolerance, endorse
+from wellhead.oracle.review import Tolerance, endorse, left_unknown
 from wellhead.oracle.sealed import Revealed
 from wellhead.reference.quorum import QuorumError, join, signer_of, verify
 
@@ -85,12 +86,17 @@ class RoundPlay:
     async def draft_of(self, hashes: Sequence[bytes]) -> tuple[Basis, Draft]:
         """The report that follows from these commitments. Raises MissingError, Refused."""
         basis = await self._basis_of(self._book.select(hashes))
-        return basis, draft(basis)
+        return basis, await asyncio.to_thread(draft, basis)  # many nodes take their time
 
     async def endorse(self, hashes: list[bytes]) -> bytes:
-        """See Play."""
+        """See Play. What a quorum knows is not made unknown by naming only some of what was revealed."""
         basis, proposed = await self.draft_of(hashes)
-        return endorse(self._account, basis, self._own, proposed, self._tolerance)
+        held = self._book.proposal()
+        if held and held != hashes:
+            _, together = await self.draft_of(held)
+            if hidden := left_unknown(proposed, together, self._tolerance):
+                raise Refused("; ".join(hidden))
+        return await asyncio.to_thread(endorse, self._account, basis, self._own, proposed, self._tolerance)
 
     async def is_report(self, hashes: list[bytes], signatures: bytes) -> bool:
         """See Play."""
@@ -116,7 +122,7 @@ class RoundPlay:
         book.commit(self._own.commitment)
         peers.tell(self._message(Kind.COMMIT, commit_body(self._own.commitment)), patience.commit)
         await post.wait(lambda: book.all_committed, patience.commit)
-        book.freeze()
+        await post.freeze(book)
         book.reveal(self._own)
         post.join(book.round, self)
         peers.tell(self._message(Kind.REVEAL, reveal_body(self._own)), patience.reveal)

@@ -6,8 +6,9 @@ What is taken is written down first, so that a reporter that starts again in the
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import Counter
-from collections.abc import Callable, Container, Iterable
+from collections.abc import Callable, Container, Iterable, Mapping
 from typing import NamedTuple, Protocol
 
 from wellhead.errors import Refused
@@ -17,6 +18,7 @@ from wellhead.oracle.exchange.messages import (
     Kind,
     Message,
     UnreadableMessageError,
+    commit_body,
     commitment_in,
     hashes_in,
     report_in,
@@ -25,7 +27,10 @@ from wellhead.oracle.exchange.messages import (
 
 # Of one reporter in one round: some are sent again when an answer was lost.
 MAX_MESSAGES = 200
+# Of those, what has to be thought about: a leader proposes twice, once more if it starts again.
+MAX_JUDGED = 6
 KEPT_ROUNDS = 4
+_log = logging.getLogger(__name__)
 
 
 class Answer(NamedTuple):
@@ -49,6 +54,12 @@ class Letters(Protocol):
     def kept(self, config_digest: bytes, round_number: int) -> Iterable[Message]:
         """All of a round, in the order in which they came."""
 
+    def freeze(self, config_digest: bytes, round_number: int, frozen: Mapping[str, bytes]) -> None:
+        """Keep which commitments were in time. Durable when it returns."""
+
+    def frozen(self, config_digest: bytes, round_number: int) -> dict[str, bytes] | None:
+        """Those; None if this reporter has not revealed in that round."""
+
 
 class Play(Protocol):
     """This reporter's own part in a round."""
@@ -70,6 +81,7 @@ class Post:
         self._books: dict[int, RoundBook] = {}
         self._plays: dict[int, Play] = {}
         self._counts: Counter[tuple[int, str]] = Counter()
+        self._judged: Counter[tuple[int, str]] = Counter()
         self._changed = asyncio.Condition()
 
     def use(self, config: OracleConfig) -> None:
@@ -77,6 +89,8 @@ class Post:
         if self.config is not None and self.config.config_digest != config.config_digest:
             self._books.clear()
             self._plays.clear()
+            self._counts.clear()
+            self._judged.clear()
         self.config = config
 
     def book(self, round_number: int) -> RoundBook:
@@ -92,12 +106,25 @@ class Post:
                 _file(book, message)
             except (RefusedMessageError, UnreadableMessageError):
                 continue
+        book.frozen = self._letters.frozen(self.config.config_digest, round_number)
         self._books[round_number] = book
         for old in sorted(self._books)[:-KEPT_ROUNDS]:
             del self._books[old]
             self._plays.pop(old, None)
-            self._counts = Counter({key: n for key, n in self._counts.items() if key[0] != old})
+            for counts in (self._counts, self._judged):
+                for key in [key for key in counts if key[0] == old]:
+                    del counts[key]
         return book
+
+    async def freeze(self, book: RoundBook) -> None:
+        """Take no more commitments, ever: this reporter reveals. Raises Refused as the book does."""
+        if book.frozen is None:
+            book.freeze()
+            assert book.frozen is not None
+            # Who starts again must not take for early what came after its reveal.
+            await asyncio.to_thread(
+                self._letters.freeze, book.config.config_digest, book.round, dict(book.frozen)
+            )
 
     def join(self, round_number: int, play: Play) -> None:
         """From now on proposals for the round are judged."""
@@ -108,13 +135,13 @@ class Post:
         self._admit(message)
         book = self.book(message.round)
         if message.kind is Kind.PROPOSE:
-            return await self._judge(book, hashes_in(message))
+            return await self._judge(book, message.reporter, hashes_in(message))
         if message.kind is Kind.REPORT:
-            report, play = report_in(message), self._plays.get(message.round)
-            if book.report is None and play is not None and await play.is_report(*report):
-                book.report = report
-        elif _file(book, message):
-            self._letters.keep(message)
+            await self._take_report(book, message)
+        elif message.kind is Kind.REVEAL:
+            await self._take_reveal(book, message)
+        elif book.commit(commitment_in(message)):
+            await asyncio.to_thread(self._letters.keep, message)
         await self.changed()
         return Answer()
 
@@ -148,16 +175,48 @@ class Post:
         if self._counts[key] > MAX_MESSAGES:
             raise TooManyError(f"{message.reporter} sent more than {MAX_MESSAGES} messages in a round")
 
-    async def _judge(self, book: RoundBook, hashes: list[bytes]) -> Answer:
+    async def _take_reveal(self, book: RoundBook, message: Message) -> None:
+        revealed = await asyncio.to_thread(reveal_in, message)
+        said = revealed.commitment
+        if book.commit(said):  # a second one counts as said, whether or not it can be revealed
+            committed = message._replace(kind=Kind.COMMIT, body=commit_body(said), signature=said.signature)
+            await asyncio.to_thread(self._letters.keep, committed)
+        if book.reveal(revealed):
+            await asyncio.to_thread(self._letters.keep, message)
+
+    async def _take_report(self, book: RoundBook, message: Message) -> None:
+        """Refused if it cannot be judged yet: then it is told again."""
+        report, play = report_in(message), self._plays.get(book.round)
+        if book.report is not None:
+            return
+        if play is None:
+            raise RefusedMessageError("I have not revealed yet")
+        self._count_judged(book.round, message.reporter)
+        if not await play.is_report(*report):
+            raise RefusedMessageError("by what I hold that is no report with its quorum")
+        book.report = report
+
+    async def _judge(self, book: RoundBook, reporter: str, hashes: list[bytes]) -> Answer:
         play = self._plays.get(book.round)
         if play is None:
             return Answer(objection="I have not revealed yet")
         try:
+            self._count_judged(book.round, reporter)
             return Answer(signature=await play.endorse(hashes))
         except MissingError as error:
             return Answer(objection=str(error), missing=tuple(error.hashes))
         except Refused as refused:
             return Answer(objection=str(refused))
+        except Exception:
+            # Whoever makes a proposal that fails here is to learn nothing, and to stop nothing.
+            _log.exception("round %s: the proposal of %s could not be judged", book.round, reporter)
+            return Answer(objection="it could not be judged here")
+
+    def _count_judged(self, round_number: int, reporter: str) -> None:
+        key = (round_number, reporter)
+        if self._judged[key] >= MAX_JUDGED:
+            raise TooManyError(f"{reporter} proposed {MAX_JUDGED} times in a round; that is enough")
+        self._judged[key] += 1
 
 
 def _file(book: RoundBook, message: Message) -> bool:
