@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Container, Iterable, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import replace
 
 import pytest
 from eth_account.signers.local import LocalAccount
+from oracle_doubles import Shelf
 
 import virtual_time
 from wellhead.chain.keys import local_account
@@ -50,27 +51,6 @@ ACCOUNTS = sorted(
 ADDRESSES = [account.address for account in ACCOUNTS]
 CONFIG = OracleConfig(31337, "0x5FbDB2315678afecb367f032d93F642f64180aa3", b"\x11" * 32, tuple(ADDRESSES), 3)
 PATIENCE = Patience()
-
-
-class Shelf:
-    """Letters in memory."""
-
-    def __init__(self) -> None:
-        self.messages: list[Message] = []
-        self.in_time: dict[tuple[bytes, int], dict[str, bytes]] = {}
-
-    def keep(self, message: Message) -> None:
-        self.messages.append(message)
-
-    def kept(self, config_digest: bytes, round_number: int) -> Iterable[Message]:
-        wanted = (config_digest, round_number)
-        return [one for one in self.messages if (one.config_digest, one.round) == wanted]
-
-    def freeze(self, config_digest: bytes, round_number: int, frozen: Mapping[str, bytes]) -> None:
-        self.in_time[config_digest, round_number] = dict(frozen)
-
-    def frozen(self, config_digest: bytes, round_number: int) -> dict[str, bytes] | None:
-        return self.in_time.get((config_digest, round_number))
 
 
 def observed(account: LocalAccount, states: str = STATES, gained: Counters = HONEST) -> Revealed:
@@ -302,6 +282,8 @@ def test_who_is_heard() -> None:
     assert "no reporter" in refusal_of(post, letter(stranger, Kind.COMMIT, body))
     assert "did not sign" in refusal_of(post, good._replace(reporter=ADDRESSES[2]))
     assert "did not sign" in refusal_of(post, good._replace(body=b"\x02" * 32))
+    with pytest.raises(UnreadableMessageError, match="not what"):
+        good.head.with_body(b"\x02" * 32)
     assert "did not sign" in refusal_of(post, good._replace(signature=b"\x02"))
     assert "not in force" in refusal_of(post, good._replace(config_digest=b"\x12" * 32))
     assert "not under way" in refusal_of(post, letter(ACCOUNTS[1], Kind.COMMIT, body, ROUND - 1))

@@ -24,8 +24,12 @@ COMMIT = "commit"
 
 def message_digest(kind: str, config_digest: bytes, round_number: int, body: bytes) -> bytes:
     """What a reporter signs to say `body` to the others: worth nothing in another round or configuration."""
-    head = f"{kind} {round_number}\n".encode()
-    return keccak(_MESSAGE_TAG + head + config_digest + keccak(body))
+    return digest_over(kind, config_digest, round_number, keccak(body))
+
+
+def digest_over(kind: str, config_digest: bytes, round_number: int, body_hash: bytes) -> bytes:
+    """As `message_digest`, of a body of which only the hash is there yet."""
+    return keccak(_MESSAGE_TAG + f"{kind} {round_number}\n".encode() + config_digest + body_hash)
 
 
 @dataclass(frozen=True)

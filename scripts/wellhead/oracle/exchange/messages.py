@@ -1,7 +1,7 @@
 """What reporters say to each other, signed: what is said in one round of one configuration is worth nothing in another.
 
-A message travels as JSON: its body in hexadecimal, as the signature is over the body's bytes and not over what a
-parser makes of them.
+A message travels as a line of JSON, its head, and then its body: the signature is over the body's hash, so who did not
+sign is known before the body is read.
 """
 
 from __future__ import annotations
@@ -13,13 +13,16 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 
 from eth_account.signers.local import LocalAccount
+from eth_hash.auto import keccak
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from wellhead.oracle.observation import Counters, Observation, Window
-from wellhead.oracle.sealed import Commitment, Revealed, message_digest
+from wellhead.oracle.sealed import Commitment, Revealed, digest_over, message_digest
 from wellhead.reference.quorum import MAX_SIGNERS, QuorumError, compact_signature, signer_of
 
 HASH_BYTES = 32
+MAX_HEAD_BYTES = 1024
+END_OF_HEAD = b"\n"
 MAX_ROUND = (1 << 24) - 1
 
 
@@ -34,6 +37,32 @@ class Kind(StrEnum):
 
 class UnreadableMessageError(ValueError):
     """No message, or not one that this reporter could use; it says why."""
+
+
+class Head(NamedTuple):
+    """A signed statement before its body is there: enough to tell whether it is worth waiting for."""
+
+    kind: Kind
+    config_digest: bytes
+    round: int
+    reporter: str
+    body_hash: bytes
+    signature: bytes
+
+    @property
+    def is_signed(self) -> bool:
+        """Whether its reporter's key signed it."""
+        digest = digest_over(self.kind, self.config_digest, self.round, self.body_hash)
+        try:
+            return signer_of(self.signature, digest) == self.reporter
+        except QuorumError:
+            return False
+
+    def with_body(self, body: bytes) -> Message:
+        """The whole message. Raises UnreadableMessageError for another body than was signed."""
+        if keccak(body) != self.body_hash:
+            raise UnreadableMessageError(f"these {len(body)} bytes are not what {self.reporter} signed")
+        return Message(self.kind, self.config_digest, self.round, self.reporter, body, self.signature)
 
 
 class Message(NamedTuple):
@@ -55,15 +84,10 @@ class Message(NamedTuple):
         return cls(kind, config_digest, round_, account.address, body, signature)
 
     @property
-    def is_signed(self) -> bool:
-        """Whether its reporter's key signed it."""
-        try:
-            signer = signer_of(
-                self.signature, message_digest(self.kind, self.config_digest, self.round, self.body)
-            )
-        except QuorumError:
-            return False
-        return signer == self.reporter
+    def head(self) -> Head:
+        """All but the body."""
+        body_hash = keccak(self.body)
+        return Head(self.kind, self.config_digest, self.round, self.reporter, body_hash, self.signature)
 
 
 class _Wire(BaseModel):
@@ -73,34 +97,42 @@ class _Wire(BaseModel):
     config_digest: str
     round: int = Field(ge=1, le=MAX_ROUND)
     reporter: str
-    body: str
+    body_hash: str
     signature: str
 
 
 def encode(message: Message) -> bytes:
     """As it travels."""
-    return json.dumps(
-        {
-            "kind": message.kind,
-            "config_digest": message.config_digest.hex(),
-            "round": message.round,
-            "reporter": message.reporter,
-            "body": message.body.hex(),
-            "signature": message.signature.hex(),
-        }
-    ).encode()
+    head = message.head
+    wire = {
+        "kind": head.kind,
+        "config_digest": head.config_digest.hex(),
+        "round": head.round,
+        "reporter": head.reporter,
+        "body_hash": head.body_hash.hex(),
+        "signature": head.signature.hex(),
+    }
+    return json.dumps(wire).encode() + END_OF_HEAD + message.body
 
 
 def decode(data: bytes) -> Message:
     """The message in `data`, whoever signed it. Raises UnreadableMessageError."""
+    head, _, body = data.partition(END_OF_HEAD)
+    return read_head(head).with_body(body)
+
+
+def read_head(data: bytes) -> Head:
+    """The head in `data`, whoever signed it. Raises UnreadableMessageError."""
+    if len(data) > MAX_HEAD_BYTES:
+        raise UnreadableMessageError(f"a letter's head has at most {MAX_HEAD_BYTES} bytes")
     try:
         wire = _Wire.model_validate_json(data)
-        return Message(
+        return Head(
             Kind(wire.kind),
             _bytes(wire.config_digest, HASH_BYTES),
             wire.round,
             wire.reporter,
-            bytes.fromhex(wire.body),
+            _bytes(wire.body_hash, HASH_BYTES),
             bytes.fromhex(wire.signature),
         )
     except ValidationError as error:

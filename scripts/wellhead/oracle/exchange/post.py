@@ -15,6 +15,7 @@ from wellhead.errors import Refused
 from wellhead.oracle.draft import OracleConfig
 from wellhead.oracle.exchange.book import MissingError, RefusedMessageError, RoundBook
 from wellhead.oracle.exchange.messages import (
+    Head,
     Kind,
     Message,
     UnreadableMessageError,
@@ -131,8 +132,12 @@ class Post:
         self._plays[round_number] = play
 
     async def take(self, message: Message) -> Answer:
-        """File a message, or judge a proposal. Raises RefusedMessageError, UnreadableMessageError."""
-        self._admit(message)
+        """Admit and accept it."""
+        self.admit(message.head)
+        return await self.accept(message)
+
+    async def accept(self, message: Message) -> Answer:
+        """File what was admitted, or judge a proposal. Raises RefusedMessageError, UnreadableMessageError."""
         book = self.book(message.round)
         if message.kind is Kind.PROPOSE:
             return await self._judge(book, message.reporter, hashes_in(message))
@@ -144,6 +149,23 @@ class Post:
             await asyncio.to_thread(self._letters.keep, message)
         await self.changed()
         return Answer()
+
+    def admit(self, head: Head) -> None:
+        """Whether its body is wanted. Raises RefusedMessageError if not."""
+        config = self.config
+        if config is None or head.config_digest != config.config_digest:
+            raise RefusedMessageError("that configuration of the oracle is not in force here")
+        if head.reporter not in config.reporters:
+            raise RefusedMessageError(f"{head.reporter} is no reporter of this oracle")
+        if head.round not in self._expected():
+            raise RefusedMessageError(f"round {head.round} is not under way here")
+        if not head.is_signed:
+            raise RefusedMessageError(f"{head.reporter} did not sign that")
+        # Counted last: nobody may use up what is another's.
+        key = (head.round, head.reporter)
+        self._counts[key] += 1
+        if self._counts[key] > MAX_MESSAGES:
+            raise TooManyError(f"{head.reporter} sent more than {MAX_MESSAGES} messages in a round")
 
     async def changed(self) -> None:
         """Wake who waits."""
@@ -158,22 +180,6 @@ class Post:
         except TimeoutError:
             pass
         return holds()
-
-    def _admit(self, message: Message) -> None:
-        config = self.config
-        if config is None or message.config_digest != config.config_digest:
-            raise RefusedMessageError("that configuration of the oracle is not in force here")
-        if message.reporter not in config.reporters:
-            raise RefusedMessageError(f"{message.reporter} is no reporter of this oracle")
-        if message.round not in self._expected():
-            raise RefusedMessageError(f"round {message.round} is not under way here")
-        if not message.is_signed:
-            raise RefusedMessageError(f"{message.reporter} did not sign that")
-        # Counted last: nobody may use up what is another's.
-        key = (message.round, message.reporter)
-        self._counts[key] += 1
-        if self._counts[key] > MAX_MESSAGES:
-            raise TooManyError(f"{message.reporter} sent more than {MAX_MESSAGES} messages in a round")
 
     async def _take_reveal(self, book: RoundBook, message: Message) -> None:
         revealed = await asyncio.to_thread(reveal_in, message)
