@@ -15,7 +15,7 @@ from wellhead.oracle.exchange.messages import Kind, Message
 DIGEST, OTHER_DIGEST = b"\x11" * 32, b"\x12" * 32
 REPORTER = local_account("reporter-0")
 SEALED = Sealed(3, b"reveal", {7: 42})
-REPORT = StoredReport(4, b"\x01" * 23, b"\x02" * 32, b"\x03" * 36, b"\x04" * 192, REPORTER.address)
+REPORT = StoredReport(4, 3, b"\x01" * 23, b"\x02" * 32, b"\x03" * 36, b"\x04" * 192, REPORTER.address)
 
 
 @pytest.fixture

@@ -44,7 +44,7 @@ class Basis:
     """The samples that stand for it."""
     revealed: tuple[Revealed, ...]
     previous: Mapping[int, NodeRecord]
-    """The last record of each node, or `first_record`."""
+    """The last record of each registered node, or `first_record`: no other is reported."""
     scale: TimeScale
     carried_microjoules: Mapping[int, int] = field(default_factory=dict)
     """What the last window left below one watt-hour, by node."""
@@ -99,7 +99,8 @@ class Draft:
 def draft(basis: Basis) -> Draft:
     """The report that follows from `basis`; a node is in it when at least k reporters observed it.
 
-    Raises Refused when no node was, or when one has no previous record.
+    One without a previous record is left out: it is not registered (yet), and what some watch too early must not keep
+    the others from being reported. Raises Refused when nothing is left.
     """
     counted, dropped = _sift(basis)
     nodes = sorted({node for revealed in counted for node in revealed.observations})
@@ -110,11 +111,13 @@ def draft(basis: Basis) -> Draft:
     aggregates = {
         node: aggregate(observations, basis.config.faulty)
         for node, observations in observed.items()
-        if len(observations) >= basis.config.quorum
+        if len(observations) >= basis.config.quorum and node in basis.previous
     }
     if not aggregates:
         why = "".join(f"; {reporter} {fault}" for reporter, fault in dropped.items())
-        raise Refused(f"no node was observed by {basis.config.quorum} reporters ({len(counted)} count{why})")
+        raise Refused(
+            f"no registered node was observed by {basis.config.quorum} reporters ({len(counted)} count{why})"
+        )
     steps = next_records(basis.previous, aggregates, basis.window_end, basis.scale, basis.carried_microjoules)
     evidence = {revealed.reporter: revealed.evidence_hash for revealed in counted}
     return Draft(basis.round, aggregates, steps, dropped, evidence)

@@ -100,6 +100,9 @@ class TelemetryOracle(Wrapper):
     def finality_delay_seconds(self) -> int:
         return int(self.read("finalityDelaySeconds"))
 
+    def ring_rounds(self) -> int:
+        return int(self.read("ringRounds"))
+
     def reporters(self) -> list[str]:
         return list(self.read("reporters"))
 

@@ -25,6 +25,7 @@ from wellhead.oracle.daemon.progress import Progress
 from wellhead.oracle.daemon.reporter import Pace, Reporter
 from wellhead.oracle.daemon.store import ReporterStore
 from wellhead.oracle.daemon.transmitter import Transmitter
+from wellhead.oracle.daemon.witness import Witness
 from wellhead.oracle.exchange.mail import HttpPeers
 from wellhead.oracle.exchange.play import Patience
 from wellhead.oracle.fleet import Fleet
@@ -82,7 +83,7 @@ def assemble(
         transmitter = Transmitter(view, gas_payer, outbox)
     fleet = Fleet(settings.fleet, account.address)
     reporter = Reporter(
-        *(account, view, schedule, fleet, store, history, progress, transmitter),
+        *(account, view, schedule, Witness(schedule, fleet, progress), store, history, progress, transmitter),
         patience=settings.patience,
         pace=settings.pace,
     )

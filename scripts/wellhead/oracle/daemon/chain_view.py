@@ -5,9 +5,10 @@ from __future__ import annotations
 from wellhead.chain.contracts.node_registry import NodeRegistry
 from wellhead.chain.contracts.telemetry_oracle import Round, TelemetryOracle
 from wellhead.chain.local import chain_time
-from wellhead.errors import Misused
+from wellhead.errors import Misused, Refused
 from wellhead.oracle.draft import OracleConfig
 from wellhead.oracle.onchain import read_config
+from wellhead.reference.record import NodeRecord
 
 
 class ChainView:
@@ -16,11 +17,16 @@ class ChainView:
     def __init__(self, oracle: TelemetryOracle, registry: NodeRegistry) -> None:
         self.oracle, self._registry = oracle, registry
         self.genesis, self.window_seconds = oracle.window_end_of(0), oracle.window_seconds()
-        self._gpu_counts: dict[int, int | None] = {}
+        self.finality_delay_seconds, self._ring_rounds = oracle.finality_delay_seconds(), oracle.ring_rounds()
+        self._gpu_counts: dict[int, int] = {}
 
     def config(self) -> OracleConfig:
         """As it is now."""
         return read_config(self.oracle)
+
+    def window_end_of(self, round_number: int) -> int:
+        """Chain time in seconds; of round 0 the genesis."""
+        return self.genesis + round_number * self.window_seconds
 
     def chain_time(self) -> int:
         """Of the newest block, in seconds."""
@@ -40,14 +46,30 @@ class ChainView:
         return found if found.posted_at else None
 
     def newest_good_round(self) -> int:
-        """The newest round that was reported and not vetoed: what the next report goes on from. 0 if there is none."""
-        for round_number in range(self.latest_round(), 0, -1):
+        """The newest round that was reported and not vetoed: what the next report goes on from. 0 if there is none.
+
+        Raises Refused when all that the oracle remembers is vetoed: what was before it cannot be told any more.
+        """
+        latest = self.latest_round()
+        oldest = max(1, latest - self._ring_rounds + 1)
+        for round_number in range(latest, oldest - 1, -1):
             found = self.posted(round_number)
-            if found is None:
-                continue
-            if not found.vetoed:
+            if found is not None and not found.vetoed:
                 return round_number
+        if oldest > 1:
+            raise Refused(
+                f"every report from round {oldest} to {latest} is vetoed, and earlier ones are forgotten"
+            )
         return 0
+
+    def last_pushed(self, node: int) -> NodeRecord | None:
+        """The newest record of the node that was pushed and stands; None if there is none."""
+        found = self.oracle.latest_record(node)
+        return found if found.window_end else None
+
+    def entries_of(self, round_number: int, root: bytes) -> list[bytes]:
+        """The packed records that were pushed with the round's report of that root, or after it."""
+        return [one.records for one in self.oracle.reports([round_number]) if one.root == root]
 
     def gpu_count(self, node: int) -> int | None:
         """As registered; None for a node that is not."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import signal
 import socket
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -15,6 +16,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
+from wellhead.errors import Refused
 from wellhead.oracle.daemon.progress import Progress
 from wellhead.oracle.exchange.mail import mail_route
 from wellhead.oracle.exchange.post import Post
@@ -23,6 +25,7 @@ HEALTH_PATH, METRICS_PATH, STATUS_PATH = "/healthz", "/metrics", "/status"
 # Each may have a letter of some megabytes on its way.
 MAX_CONNECTIONS = 64
 SHUTDOWN_GRACE_SECONDS = 5
+_log = logging.getLogger(__name__)
 
 
 def create_app(
@@ -47,15 +50,21 @@ def create_app(
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         working = asyncio.create_task(work())
-        working.add_done_callback(_end_with)
+        working.add_done_callback(end_with)
         try:
             yield
         finally:
             working.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await working
+            await asyncio.wait((working,))
 
-    return Starlette(
+    def end_with(working: asyncio.Task[None]) -> None:
+        """A daemon whose work has failed for good must not look alive."""
+        if not working.cancelled() and (failure := working.exception()) is not None:
+            _log.error("the reporter's work has failed", exc_info=failure)
+            app.state.failure = failure
+            signal.raise_signal(signal.SIGTERM)
+
+    app = Starlette(
         routes=[
             mail_route(post),
             Route(HEALTH_PATH, healthz),
@@ -65,10 +74,13 @@ def create_app(
         ],
         lifespan=lifespan,
     )
+    app.state.failure = None
+    return app
 
 
 def serve(app: Starlette, listener: socket.socket, announce: Callable[[str], None]) -> None:
-    """Until SIGTERM or SIGINT. `announce` gets the URL once connections are taken."""
+    """Until SIGTERM or SIGINT. `announce` gets the URL once connections are taken. Raises Refused when the reporter's
+    work has failed: whoever keeps it running is to start it again."""
     server = uvicorn.Server(
         uvicorn.Config(
             app,
@@ -87,9 +99,5 @@ def serve(app: Starlette, listener: socket.socket, announce: Callable[[str], Non
     host, port = listener.getsockname()[:2]
     announce(f"http://{host}:{port}")
     server.run(sockets=[listener])
-
-
-def _end_with(working: asyncio.Task[None]) -> None:
-    """A daemon whose work has failed for good must not look alive."""
-    if not working.cancelled() and working.exception() is not None:
-        signal.raise_signal(signal.SIGTERM)
+    if app.state.failure is not None:
+        raise Refused(f"the reporter's work has failed: {app.state.failure!r}")

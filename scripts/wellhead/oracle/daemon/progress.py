@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from importlib.metadata import version
 from typing import Any
 
@@ -15,10 +16,12 @@ CHAIN_SECONDS = 120.0
 class Progress:
     """One registry per daemon."""
 
-    def __init__(self, window_seconds: float, dry: bool) -> None:
-        """`window_seconds` of wall time: how often something should come of it."""
+    def __init__(self, window_seconds: float, dry: bool, clock: Callable[[], float] = time.monotonic) -> None:
+        """`window_seconds` of wall time: how often something should come of it. `clock` tells any seconds."""
         self._patience_seconds = max(4 * window_seconds, CHAIN_SECONDS)
-        self._looked_at = self._moved_at = time.monotonic()
+        self._clock = clock
+        self._looked_at = self._ended_at = self._rose_at = clock()
+        self._latest: int | None = None
         self._facts: dict[str, Any] = {"dry": dry, "last_end": "", "problem": ""}
         self.registry = CollectorRegistry()
         build = Gauge("wellhead_oracle_build_info", "Version.", ["version"], registry=self.registry)
@@ -40,16 +43,23 @@ class Progress:
             )
         }
 
-    def looked(self) -> None:
-        """The chain was asked and answered."""
-        self._looked_at = time.monotonic()
+    def reported(self, latest_round: int) -> None:
+        """The chain was asked, and that is the newest round that it has."""
+        self._looked_at = self._clock()
+        if self._latest is not None and latest_round > self._latest:
+            self._rose_at = self._looked_at
+        self._latest = latest_round
+
+    def trouble(self, why: str) -> None:
+        """Something failed outside of a round."""
+        self._facts["problem"] = why
 
     def ended(self, round_number: int, end: str, why: str = "") -> None:
         """A round is over here: "agreed", "reported" by others, or "given up"."""
         self._rounds.labels(end).inc()
         self._facts |= {"last_end": f"round {round_number} {end}", "problem": why}
         if not why:
-            self._moved_at = time.monotonic()
+            self._ended_at = self._clock()
 
     def set(self, **values: float) -> None:
         """Gauges by name, and facts to show."""
@@ -60,12 +70,13 @@ class Progress:
     @property
     def ailment(self) -> str:
         """Why it makes no progress; empty while it does."""
-        now = time.monotonic()
+        now, why = self._clock(), self._facts["problem"] or "nothing that is known here failed"
         if now - self._looked_at > CHAIN_SECONDS:
-            return f"the chain has not answered for {now - self._looked_at:.0f} s"
-        if now - self._moved_at > self._patience_seconds:
-            why = self._facts["problem"] or "no round has ended"
-            return f"no report for {now - self._moved_at:.0f} s: {why}"
+            return f"the chain has not answered for {now - self._looked_at:.0f} s: {why}"
+        if now - self._ended_at > self._patience_seconds:
+            return f"no round has ended well here for {now - self._ended_at:.0f} s: {why}"
+        if now - self._rose_at > self._patience_seconds:
+            return f"no report has come to the chain for {now - self._rose_at:.0f} s: {why}"
         return ""
 
     def status(self) -> dict[str, Any]:

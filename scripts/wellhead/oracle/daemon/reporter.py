@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Protocol
 
 from eth_account.signers.local import LocalAccount
 from requests.exceptions import RequestException
@@ -21,40 +19,28 @@ from web3.exceptions import Web3Exception
 
 from wellhead.errors import Refused
 from wellhead.oracle.daemon.chain_view import ChainView
-from wellhead.oracle.daemon.evidence import hash_of_all, written
 from wellhead.oracle.daemon.history import History
 from wellhead.oracle.daemon.progress import Progress
-from wellhead.oracle.daemon.store import ReporterStore, Sealed, StoredReport
+from wellhead.oracle.daemon.store import ReporterStore, StoredReport
 from wellhead.oracle.daemon.transmitter import Transmitter
+from wellhead.oracle.daemon.witness import Witness
 from wellhead.oracle.draft import Basis, OracleConfig
-from wellhead.oracle.energy import whole_watt_hours
-from wellhead.oracle.exchange.messages import Kind, Message, reveal_body, reveal_in
 from wellhead.oracle.exchange.play import Agreed, Patience, Peers, RoundPlay, leaders
 from wellhead.oracle.exchange.post import Post
-from wellhead.oracle.fleet import Sighting
-from wellhead.oracle.observation import Counters, Window
+from wellhead.oracle.observation import Counters
 from wellhead.oracle.review import LARGEST_REQUEST, Tolerance
 from wellhead.oracle.round import MICROJOULES_PER_WH
 from wellhead.oracle.schedule import MAX_SKEW_SECONDS, Schedule
-from wellhead.oracle.sealed import SALT_BYTES, Revealed, seal
+from wellhead.oracle.sealed import Revealed
 from wellhead.reference.record import pack_entries
 
 # Reporters round energy to whole watt-hours, each with a remainder of its own.
 DAEMON_TOLERANCE = Tolerance(absolute=LARGEST_REQUEST + Counters(0, 0, MICROJOULES_PER_WH))
-# After a longer time without reports what came before is unknown: windows stay of a size that travels.
-MAX_ROUNDS_AT_ONCE = 24
-_TROUBLE = (Refused, Web3Exception, RequestException, SQLAlchemyError, OSError)
+# Others' reveals are of use while their round may still be played again.
+KEPT_REVEALS = 24
+# What is expected to fail now and then; a node that answers nonsense raises ValueError.
+TROUBLE = (Refused, Web3Exception, RequestException, SQLAlchemyError, OSError, ValueError)
 _log = logging.getLogger(__name__)
-
-
-class Fleet(Protocol):
-    """What this reporter measures nodes by."""
-
-    async def run(self) -> None:
-        """Look again and again until cancelled."""
-
-    async def observe(self, window: Window) -> Mapping[int, Sighting]:
-        """What was seen of each node."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +62,7 @@ class Reporter:
         account: LocalAccount,
         view: ChainView,
         schedule: Schedule,
-        fleet: Fleet,
+        witness: Witness,
         store: ReporterStore,
         history: History,
         progress: Progress,
@@ -84,12 +70,16 @@ class Reporter:
         *,
         patience: Patience,
         pace: Pace,
+        clock: Callable[[], float] = time.time,
     ) -> None:
-        """`account` signs what is seen and reported; without a `transmitter` others must bring it to the chain."""
-        self._account, self._view, self._schedule, self._fleet = account, view, schedule, fleet
+        """`account` signs what is seen and reported; without a `transmitter` others must bring it to the chain. `clock`
+        tells seconds since the epoch."""
+        self._account, self._view, self._schedule, self._witness = account, view, schedule, witness
         self._store, self._history, self._progress = store, history, progress
-        self._transmitter, self._patience, self._pace = transmitter, patience, pace
+        self._transmitter, self._patience, self._pace, self._clock = transmitter, patience, pace, clock
         self._last_tried = 0
+        # An agreed report, and from when on by the loop's clock it is this reporter's turn to bring it.
+        self._later: tuple[float, StoredReport] | None = None
         self.post = Post(account.address, store, self._expected)
 
     # For ever ---------------------------------------------------------------------------------------
@@ -97,45 +87,63 @@ class Reporter:
     async def run(self, peers: Peers) -> None:
         """Until cancelled."""
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._fleet.run())
-            tasks.create_task(self._transmit_on())
-            tasks.create_task(self._report_on(peers))
+            tasks.create_task(self._witness.fleet.run())
+            tasks.create_task(self._again("what is under way is not looked after", self._look))
+            tasks.create_task(self._again("records are not kept", self._catch_up))
+            tasks.create_task(self._again("no round is begun", lambda: self._report(peers)))
 
-    async def _report_on(self, peers: Peers) -> None:
+    async def _again(self, otherwise: str, work: Callable[[], Awaitable[None]]) -> None:
+        """Whatever it is that fails, the next window is to be measured and what is signed to be brought."""
         while True:
             try:
-                round_number = await asyncio.to_thread(self._due)
-                if round_number is not None:
-                    self._last_tried = round_number
-                    await self._play(round_number, peers)
-                    continue
-            except _TROUBLE as error:
-                self._progress.ended(self._last_tried, "given up", f"{type(error).__name__}: {error}")
-                _log.warning("round %s is given up: %s: %s", self._last_tried, type(error).__name__, error)
-            except Exception:
-                # Whatever it is, the next window is to be measured.
-                self._progress.ended(self._last_tried, "given up", "an error, see the log")
-                _log.exception("round %s failed", self._last_tried)
+                await work()
+            except TROUBLE as error:
+                _log.warning("%s: %s: %s", otherwise, type(error).__name__, error)
+                self._progress.trouble(f"{otherwise}: {type(error).__name__}: {error}")
+            except Exception as error:
+                _log.exception("%s", otherwise)
+                self._progress.trouble(f"{otherwise}: {type(error).__name__}, see the log")
             await asyncio.sleep(self._pace.poll)
 
-    async def _transmit_on(self) -> None:
-        while self._transmitter is not None:
+    async def _look(self) -> None:
+        """Look after what is on its way to the chain, and whether that answers."""
+        self._progress.reported(await asyncio.to_thread(self._view.latest_round))
+        if self._transmitter is None:
+            return
+        if self._later is not None and asyncio.get_running_loop().time() >= self._later[0]:
+            (_, report), self._later = self._later, None
+            await asyncio.to_thread(self._transmitter.transmit, report)
+        else:
+            await asyncio.to_thread(self._transmitter.advance)
+        self._progress.set(balance_wei=await asyncio.to_thread(self._transmitter.balance_wei))
+
+    async def _catch_up(self) -> None:
+        """Apart from the rounds: a peer that gives its records slowly must hold up none."""
+        await asyncio.to_thread(self._history.catch_up)
+
+    async def _report(self, peers: Peers) -> None:
+        while (round_number := await asyncio.to_thread(self._due)) is not None:
+            self._last_tried = round_number
+            why = "an error, see the log"
             try:
-                await asyncio.to_thread(self._transmitter.advance)
-                self._progress.set(balance_wei=await asyncio.to_thread(self._transmitter.balance_wei))
-            except _TROUBLE as error:
-                _log.warning("what is under way is not looked after: %s: %s", type(error).__name__, error)
-            await asyncio.sleep(self._pace.poll)
+                await self._play(round_number, peers)
+                continue
+            except TROUBLE as error:
+                why = f"{type(error).__name__}: {error}"
+            except Exception:
+                _log.exception("round %s failed", round_number)
+            _log.warning("round %s is given up: %s", round_number, why)
+            self._progress.ended(round_number, "given up", why)
 
     # One look ---------------------------------------------------------------------------------------
 
     def _observed_round(self) -> int:
         """The last round whose window is over by this machine's clock, its last scrapes included."""
-        return self._schedule.observed_by(int((time.time() - self._pace.settle) * 1000))
+        return self._schedule.observed_by(int((self._clock() - self._pace.settle) * 1000))
 
     def _expected(self) -> range:
         """Others may be a little ahead, or behind."""
-        observed = self._schedule.observed_by(int(time.time() * 1000))
+        observed = self._schedule.observed_by(int(self._clock() * 1000))
         return range(max(1, observed - 1), observed + 2)
 
     def _due(self) -> int | None:
@@ -144,15 +152,11 @@ class Reporter:
         self.post.use(config)
         if self._account.address not in config.reporters:
             raise Refused(f"{self._account.address} is no reporter of this oracle (any more)")
-        self._history.catch_up()
         chain_time, latest = self._view.chain_time(), self._view.latest_round()
-        skew = self._schedule.skew_seconds(chain_time, time.time())
+        skew = self._schedule.skew_seconds(chain_time, self._clock())
         due = min(self._view.ended_round(), self._observed_round())
-        last_end = self._view.oracle.window_end_of(latest)
-        self._progress.set(
-            last_round=latest, due_round=due, lag_seconds=chain_time - last_end, skew_seconds=skew
-        )
-        self._progress.looked()
+        lag = chain_time - self._view.window_end_of(latest)
+        self._progress.set(last_round=latest, due_round=due, lag_seconds=lag, skew_seconds=skew)
         if self._schedule.scale.factor == 1 and skew < -MAX_SKEW_SECONDS:
             # The other way round the chain may just have no new block.
             raise Refused(
@@ -160,12 +164,15 @@ class Reporter:
             )
         return due if due > max(latest, self._last_tried) else None
 
-    async def _is_reported(self, round_number: int) -> bool:
-        return await asyncio.to_thread(self._view.latest_round) >= round_number
-
     async def _is_past(self, round_number: int) -> bool:
         """Whether it is reported, or the next one is due: with which all reporters begin at the same time again."""
-        return self._observed_round() > round_number or await self._is_reported(round_number)
+        if self._observed_round() > round_number:
+            return True
+        try:
+            return await asyncio.to_thread(self._view.latest_round) >= round_number
+        except TROUBLE as error:
+            _log.warning("whether round %s is reported is not known: %s", round_number, error)
+            return False
 
     # One round --------------------------------------------------------------------------------------
 
@@ -176,61 +183,31 @@ class Reporter:
         if before is not None:  # this reporter was stopped before the chain had it
             await self._see_it_reported(config, before)
             return
+        await asyncio.to_thread(
+            self._store.forget_before, round_number - self._pace.keep_rounds, round_number - KEPT_REVEALS
+        )
         since = await asyncio.to_thread(self._view.newest_good_round)
-        own = await self._own(config, since, round_number)
+        digest = config.config_digest
+        own = await self._witness.own(self._account, self._store, digest, since, round_number)
         book = self.post.book(round_number)
 
         async def basis_of(revealed: tuple[Revealed, ...]) -> Basis:
-            return await asyncio.to_thread(self._basis, config, since, round_number, revealed)
+            try:
+                return await asyncio.to_thread(self._basis, config, since, round_number, revealed)
+            except TROUBLE as error:
+                raise Refused(f"I cannot tell now: {type(error).__name__}: {error}") from error
 
         play = RoundPlay(self._account, own, basis_of, book, DAEMON_TOLERANCE)
         agreed = await play.run(self.post, peers, self._patience, lambda: self._is_past(round_number))
         self._progress.set(equivocations=len(book.equivocations))
         if agreed is None:
-            if await self._is_reported(round_number):
+            if await asyncio.to_thread(self._view.latest_round) >= round_number:
                 self._progress.ended(round_number, "reported")
                 return
             raise Refused("no leader found a quorum while it was the newest round")
-        self._progress.set(round_seconds=time.time() - self._schedule.wall_end_ms(round_number) / 1000)
-        report = self._keep(config, agreed)
+        self._progress.set(round_seconds=self._clock() - self._schedule.wall_end_ms(round_number) / 1000)
+        report = await asyncio.to_thread(self._keep, config, since, agreed)
         await self._see_it_reported(config, report)
-
-    async def _own(self, config: OracleConfig, since: int, round_number: int) -> Revealed:
-        """What this reporter saw, sealed once and for all."""
-        digest = config.config_digest
-        sealed = await asyncio.to_thread(self._store.sealed, digest, round_number)
-        if sealed is None:
-            begun = time.monotonic()
-            sightings = await self._fleet.observe(self._window(since, round_number))
-            self._progress.set(observe_seconds=time.monotonic() - begun)
-            for node, sighting in sightings.items():
-                for fault in sighting.faults:
-                    _log.warning("node %s: %s", node, fault)
-            return await asyncio.to_thread(self._seal, digest, since, round_number, sightings)
-        if sealed.since != since:
-            raise Refused(f"it was sealed as following round {sealed.since}, and now follows {since}")
-        return reveal_in(
-            Message(Kind.REVEAL, digest, round_number, self._account.address, sealed.reveal, b"")
-        )
-
-    def _seal(
-        self, digest: bytes, since: int, round_number: int, sightings: Mapping[int, Sighting]
-    ) -> Revealed:
-        seen = {node: one.observation for node, one in sightings.items()}
-        energy = whole_watt_hours(seen, self._store.remainders(since))
-        hashes = {node: one.evidence.hash for node, one in sightings.items()}
-        revealed = seal(
-            self._account,
-            digest,
-            round_number,
-            energy.observations,
-            hash_of_all(hashes),
-            secrets.token_bytes(SALT_BYTES),
-        )
-        kept = {node: (hashes[node], written(sightings[node])) for node in sightings}
-        # On disk before anything of it is said: who says two things is caught.
-        self._store.seal(digest, round_number, Sealed(since, reveal_body(revealed), energy.remainders), kept)
-        return revealed
 
     def _basis(
         self, config: OracleConfig, since: int, round_number: int, revealed: tuple[Revealed, ...]
@@ -244,20 +221,18 @@ class Reporter:
         return Basis(
             config=config,
             round=round_number,
-            window_end=self._view.oracle.window_end_of(round_number),
-            window=self._window(since, round_number),
+            window_end=self._view.window_end_of(round_number),
+            window=self._witness.window(since, round_number),
             revealed=revealed,
             previous=self._history.last(nodes, since),
             scale=self._schedule.scale,
         )
 
-    def _window(self, since: int, round_number: int) -> Window:
-        return self._schedule.window(max(since, round_number - MAX_ROUNDS_AT_ONCE), round_number)
-
-    def _keep(self, config: OracleConfig, agreed: Agreed) -> StoredReport:
+    def _keep(self, config: OracleConfig, since: int, agreed: Agreed) -> StoredReport:
         drafted = agreed.draft
         report = StoredReport(
             drafted.round,
+            since,
             drafted.tree.root,
             drafted.evidence_hash,
             pack_entries(drafted.records),
@@ -265,7 +240,6 @@ class Reporter:
             agreed.leader,
         )
         self._store.agree(config.config_digest, report)
-        self._store.forget_before(drafted.round - self._pace.keep_rounds)
         self._progress.ended(drafted.round, "agreed")
         return report
 
@@ -275,9 +249,9 @@ class Reporter:
             return
         order = leaders(config.reporters, report.round)
         place = (order.index(self._account.address) - order.index(report.leader)) % len(order)
-        until = time.monotonic() + place * self._pace.transmit
-        while time.monotonic() < until:
-            if await self._is_reported(report.round):
-                return
-            await asyncio.sleep(min(self._pace.poll, max(0.0, until - time.monotonic())))
-        await asyncio.to_thread(self._transmitter.transmit, report)
+        self._later = asyncio.get_running_loop().time() + place * self._pace.transmit, report
+        if not place:
+            try:
+                await self._look()
+            except TROUBLE as error:  # it is tried again
+                _log.warning("round %s is not on its way yet: %s", report.round, error)

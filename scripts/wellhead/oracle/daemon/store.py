@@ -83,6 +83,7 @@ _agreed = Table(
     _metadata,
     Column("config_digest", LargeBinary(32), primary_key=True),
     Column("round", Integer, primary_key=True),
+    Column("since", Integer, nullable=False),
     Column("root", LargeBinary(23), nullable=False),
     Column("evidence_hash", LargeBinary(32), nullable=False),
     Column("entries", LargeBinary, nullable=False),
@@ -109,9 +110,10 @@ class Equivocation(NamedTuple):
 
 
 class StoredReport(NamedTuple):
-    """A report that had its quorum. `entries` are the packed records of all its nodes."""
+    """A report that had its quorum, going on from round `since`. `entries` are the packed records of all its nodes."""
 
     round: int
+    since: int
     root: bytes
     evidence_hash: bytes
     entries: bytes
@@ -281,11 +283,16 @@ class ReporterStore:
             row = connection.execute(select(_agreed).where(*conditions)).first()
         if row is None:
             return None
-        return StoredReport(row.round, row.root, row.evidence_hash, row.entries, row.signatures, row.leader)
+        return StoredReport(
+            row.round, row.since, row.root, row.evidence_hash, row.entries, row.signatures, row.leader
+        )
 
-    def forget_before(self, round_number: int) -> None:
-        """Drop what belongs to earlier rounds: letters, evidence, what was sealed and agreed."""
+    def forget_before(self, round_number: int, reveals_before: int = 0) -> None:
+        """Drop what belongs to earlier rounds: letters, evidence, what was sealed and agreed; others' reveals, that a
+        liar can make large, sooner if told so."""
         with self._engine.begin() as connection:
+            revealed = _letters.c.kind == Kind.REVEAL.value
+            connection.execute(delete(_letters).where(revealed, _letters.c.round < reveals_before))
             for table in (_sealed, _letters, _frozen, _evidence, _agreed):
                 connection.execute(delete(table).where(table.c.round < round_number))
 

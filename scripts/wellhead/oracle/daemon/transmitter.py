@@ -8,7 +8,7 @@ import threading
 from eth_account.signers.local import LocalAccount
 from web3 import Web3
 
-from wellhead.chain.outbox.journal import FINAL, Call
+from wellhead.chain.outbox.journal import FINAL, REVERTED, Call
 from wellhead.chain.outbox.sender import Decision, Outbox
 from wellhead.chain.revert import ContractRefused
 from wellhead.chain.transact import Sender
@@ -25,13 +25,14 @@ class Transmitter:
     def __init__(self, view: ChainView, account: LocalAccount, outbox: Outbox) -> None:
         self._view, self._outbox, self._sender = view, outbox, Sender(view.oracle.w3, account)
         self._lock = threading.Lock()
-        # The newest report that is still to be sent.
+        # The newest report that the chain does not have yet, as far as is known.
         self._waiting: StoredReport | None = None
+        self._refusal = ""
 
     @property
     def problem(self) -> str:
         """What stands in the way, for people; empty if nothing does."""
-        return self._outbox.problem
+        return self._outbox.problem or self._refusal
 
     def balance_wei(self) -> int:
         """What is left for gas."""
@@ -41,7 +42,7 @@ class Transmitter:
         """Send it now, or when what is under way is decided; unless the chain has the round by then."""
         with self._lock:
             if self._waiting is None or self._waiting.round < report.round:
-                self._waiting = report
+                self._waiting, self._refusal = report, ""
             self._advance()
 
     def advance(self) -> None:
@@ -55,13 +56,21 @@ class Transmitter:
                 _log.info("%s counts, in block %s", now.entry.call.subject, now.block)
             else:
                 _log.warning("%s %s: %s", now.entry.call.subject, now.state, now.reason)
+            if now.state == REVERTED:
+                self._waiting = None  # it was paid for; the next round's report covers it too
             self._outbox.close(now)
         if now is None and self._waiting is not None:
             self._submit(self._waiting)
 
     def _submit(self, report: StoredReport) -> None:
-        subject, oracle = f"round {report.round}", self._view.oracle
+        """It waits on until the chain has the round: what was dropped or refused may pass a moment later."""
+        oracle = self._view.oracle
         if self._view.latest_round() >= report.round:
+            self._waiting, self._refusal = None, ""
+            return
+        before = self._view.posted(report.since) if report.since else None
+        if before is not None and before.vetoed:
+            _log.warning("round %s is not sent: round %s before it was vetoed", report.round, report.since)
             self._waiting = None
             return
         arguments = (report.round, report.root, report.evidence_hash, report.pushed, report.signatures)
@@ -69,8 +78,11 @@ class Transmitter:
         try:
             gas = self._sender.simulate(function).gas * (100 + GAS_MARGIN_PERCENT) // 100
             data = Web3.to_bytes(hexstr=function._encode_transaction_data())
-            if self._outbox.submit(Call(oracle.address, data, gas, subject)) is not None:
-                self._waiting = None
-        except ContractRefused as refused:  # somebody else was faster, or the reporters have changed
-            _log.warning("%s is not sent: %s", subject, refused)
-            self._waiting = None
+            self._outbox.submit(Call(oracle.address, data, gas, f"round {report.round}"))
+            self._refusal = ""
+        except (
+            ContractRefused
+        ) as refused:  # somebody was faster, the reporters have changed, or the node lags
+            if self._refusal != str(refused):
+                _log.warning("round %s is not taken: %s", report.round, refused)
+            self._refusal = str(refused)

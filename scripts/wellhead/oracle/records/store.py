@@ -45,7 +45,7 @@ class RecordStore:
         """At most `keep_rounds` are kept, at least 1; a round beyond the oracle's ring proves nothing any more."""
         if keep_rounds < 1:
             raise Misused(f"a store that keeps {keep_rounds} rounds keeps nothing: let it be at least 1")
-        self._folder, self._keep_rounds = folder, keep_rounds
+        self._folder, self.keep_rounds = folder, keep_rounds
         folder.mkdir(parents=True, exist_ok=True)
 
     # Writing ----------------------------------------------------------------------------------------
@@ -132,14 +132,14 @@ class RecordStore:
     def _require_wanted(self, round_number: int) -> None:
         if not 1 <= round_number <= MAX_ROUND:
             raise Misused(f"round {round_number} is none: rounds go from 1 to {MAX_ROUND}")
-        kept = self.rounds()[-self._keep_rounds :]
-        if len(kept) == self._keep_rounds and round_number < kept[0]:
+        kept = self.rounds()[-self.keep_rounds :]
+        if len(kept) == self.keep_rounds and round_number < kept[0]:
             raise Refused(
                 f"round {round_number} is older than the {len(kept)} that are kept, from {kept[0]} on"
             )
 
     def _forget_old(self) -> None:
-        for number in self.rounds()[: -self._keep_rounds]:
+        for number in self.rounds()[: -self.keep_rounds]:
             self._path(number).unlink(missing_ok=True)
 
     @contextmanager
