@@ -22,12 +22,16 @@ from wellhead.units import parse_address, parse_duration
 def run(
     fleet: Annotated[Path, typer.Argument(help="File that tells which nodes are watched, and how.")],
     signer: Annotated[
-        str, typer.Option("--as", help="Who signs what is seen: a keystore file, or a local role.")
-    ],
+        str | None,
+        typer.Option(
+            "--as",
+            help="Who signs what is seen: a keystore file, or a local role. Without it nothing is said, only logged.",
+        ),
+    ] = None,
     peers: Annotated[
-        list[str],
+        list[str] | None,
         typer.Option("--peer", help="Another reporter, ADDRESS=URL of its daemon; once for each."),
-    ],
+    ] = None,
     gas: Annotated[
         str | None,
         typer.Option("--gas", help="Who pays for transmitting, with a key of its own; else others transmit."),
@@ -56,15 +60,19 @@ def run(
     network: NetworkOption = DEFAULT_NETWORK,
     deployments: DeploymentsOption = DEFAULT_DEPLOYMENTS,
 ) -> None:
-    """Watch nodes, agree with the other reporters and see every window reported, until Ctrl-C.
+    """Watch nodes, agree with the other reporters and see every window reported, until Ctrl-C; only watch without --as.
 
     What it has seen and said is in its data folder before anybody hears of it; started again, it goes on from there.
     """
+    if signer is None and (gas or peers):
+        raise Misused("--gas and --peer are for a reporter that signs what it sees: name its key with --as")
+    if signer is not None and not peers:
+        raise Misused("a reporter alone reports nothing: name the others, each with --peer ADDRESS=URL")
     # The servers and clients take a second to import: only those who run a reporter wait for them.
     from wellhead.exclusive import exclusive
     from wellhead.json_logs import log_json
     from wellhead.listener import listen
-    from wellhead.oracle.daemon.assembly import Settings, assemble
+    from wellhead.oracle.daemon.assembly import Settings, assemble, assemble_dry
     from wellhead.oracle.daemon.listening import serve
     from wellhead.oracle.daemon.reporter import Pace
     from wellhead.oracle.exchange.play import Patience
@@ -74,16 +82,16 @@ def run(
     session = Session(network, deployments)
     if not session.local and (factor != 1 or anchor_ms is not None):
         raise Misused(f"{network} has everybody's time: --factor and --anchor-ms are for local chains")
-    account = keys.load_signer(signer, local_chain=session.local)
+    account = None if signer is None else keys.load_signer(signer, local_chain=session.local)
     payer = None if gas is None else keys.load_signer(gas, local_chain=session.local)
-    if payer is not None and payer.address == account.address:
+    if account is not None and payer is not None and payer.address == account.address:
         raise Misused(
             "the key that signs what is seen is kept apart from the one that pays gas: name another --gas"
         )
     seconds = float(parse_duration(step, "--step"))
     settings = Settings(
         watched,
-        dict(_peer(one) for one in peers),
+        dict(_peer(one) for one in peers or []),
         folder,
         Patience(seconds, seconds, seconds),
         Pace(
@@ -94,6 +102,12 @@ def run(
         factor=factor,
         anchor_ms=anchor_ms,
     )
+    if account is None:
+        with listen(host, port) as listener:
+            app = assemble_dry(settings, session.oracle, session.registry)
+            log_json()
+            serve(app, listener, lambda url: typer.echo(f"watching, dry, at {url}"))
+        return
     busy = f"another reporter keeps its books in {folder}: name another --data"
     with exclusive(folder / "lock", busy), listen(host, port) as listener:
         app = assemble(settings, session.oracle, session.registry, account, payer)

@@ -25,6 +25,7 @@ from wellhead.oracle.daemon.progress import Progress
 from wellhead.oracle.daemon.reporter import Pace, Reporter
 from wellhead.oracle.daemon.store import ReporterStore
 from wellhead.oracle.daemon.transmitter import Transmitter
+from wellhead.oracle.daemon.watcher import Watcher
 from wellhead.oracle.daemon.witness import Witness
 from wellhead.oracle.exchange.mail import HttpPeers
 from wellhead.oracle.exchange.play import Patience
@@ -75,7 +76,7 @@ def assemble(
     history = History(view, store, records, [RecordPeer(url) for url in settings.peers.values()])
     wall_seconds = schedule.window_seconds / schedule.scale.factor
     _require_time(settings, wall_seconds)
-    progress = Progress(wall_seconds, dry=gas_payer is None)
+    progress = Progress(wall_seconds, dry=False)
     transmitter = None
     if gas_payer is not None:
         journal = OutboxJournal(store.engine, time.time, oracle.w3.eth.chain_id, gas_payer.address)
@@ -112,6 +113,16 @@ def assemble(
     return create_app(
         reporter.post, progress, [*evidence_routes(store), *record_routes(records)], status, work
     )
+
+
+def assemble_dry(settings: Settings, oracle: TelemetryOracle, registry: NodeRegistry) -> Starlette:
+    """As `assemble`, without a key: it watches, and says and keeps nothing. Raises Misused."""
+    view = ChainView(oracle, registry)
+    schedule = schedule_of(settings, view)
+    progress = Progress(schedule.window_seconds / schedule.scale.factor, dry=True)
+    witness = Witness(schedule, Fleet(settings.fleet), progress)
+    watcher = Watcher(view, schedule, witness, progress, settings.pace)
+    return create_app(None, progress, [], progress.status, watcher.run)
 
 
 def _require_time(settings: Settings, wall_seconds: float) -> None:

@@ -47,6 +47,7 @@ class History:
     ) -> None:
         self._view, self._store, self._records = view, store, records
         self._others = [(other, threading.Lock()) for other in others]
+        self._latest = 0
         self._absent: set[int] = set()
         self._damaged: set[int] = set()
         # Rounds that no veto and no reorganisation changes any more.
@@ -60,7 +61,9 @@ class History:
         again next time."""
         latest = self._view.latest_round()
         backfill = min(BACKFILL_ROUNDS, self._records.keep_rounds)
-        settled, oldest = latest - UNSETTLED_ROUNDS, max(1, latest - backfill + 1)
+        # By two looks: a node that once answered nonsense must not hide rounds to come.
+        settled, oldest = min(latest, self._latest) - UNSETTLED_ROUNDS, max(1, latest - backfill + 1)
+        self._latest = latest
         self._absent = {number for number in self._absent if oldest <= number <= settled}
         kept = set(self._records.rounds())
         self._settled = {number: self._settled[number] for number in kept & self._settled.keys()}

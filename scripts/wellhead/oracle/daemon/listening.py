@@ -29,13 +29,13 @@ _log = logging.getLogger(__name__)
 
 
 def create_app(
-    post: Post,
+    post: Post | None,
     progress: Progress,
     records: list[BaseRoute],
     status: Callable[[], dict[str, Any]],
     work: Callable[[], Coroutine[Any, Any, None]],
 ) -> Starlette:
-    """The routes, with the reporter's `work` going on as long as they are served."""
+    """The routes, with the reporter's `work` going on as long as they are served. Without a `post` nobody writes."""
 
     async def healthz(_: Request) -> Response:
         ailment = progress.ailment
@@ -66,7 +66,7 @@ def create_app(
 
     app = Starlette(
         routes=[
-            mail_route(post),
+            *([] if post is None else [mail_route(post)]),
             Route(HEALTH_PATH, healthz),
             Route(METRICS_PATH, metrics),
             Route(STATUS_PATH, show_status),

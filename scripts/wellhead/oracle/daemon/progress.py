@@ -17,11 +17,13 @@ class Progress:
     """One registry per daemon."""
 
     def __init__(self, window_seconds: float, dry: bool, clock: Callable[[], float] = time.monotonic) -> None:
-        """`window_seconds` of wall time: how often something should come of it. `clock` tells any seconds."""
+        """`window_seconds` of wall time: how often something should come of it. `dry` is one that says nothing; `clock`
+        tells any seconds."""
         self._patience_seconds = max(4 * window_seconds, CHAIN_SECONDS)
         self._clock = clock
         self._looked_at = self._ended_at = self._rose_at = clock()
         self._latest: int | None = None
+        self._dry = dry
         self._facts: dict[str, Any] = {"dry": dry, "last_end": "", "problem": ""}
         self.registry = CollectorRegistry()
         build = Gauge("wellhead_oracle_build_info", "Version.", ["version"], registry=self.registry)
@@ -55,7 +57,7 @@ class Progress:
         self._facts["problem"] = why
 
     def ended(self, round_number: int, end: str, why: str = "") -> None:
-        """A round is over here: "agreed", "reported" by others, or "given up"."""
+        """A round is over here: "agreed", "reported" by others, "given up", or just "observed"."""
         self._rounds.labels(end).inc()
         self._facts |= {"last_end": f"round {round_number} {end}", "problem": why}
         if not why:
@@ -75,7 +77,7 @@ class Progress:
             return f"the chain has not answered for {now - self._looked_at:.0f} s: {why}"
         if now - self._ended_at > self._patience_seconds:
             return f"no round has ended well here for {now - self._ended_at:.0f} s: {why}"
-        if now - self._rose_at > self._patience_seconds:
+        if not self._dry and now - self._rose_at > self._patience_seconds:
             return f"no report has come to the chain for {now - self._rose_at:.0f} s: {why}"
         return ""
 
