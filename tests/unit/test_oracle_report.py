@@ -144,7 +144,7 @@ def test_too_few_signatures_give_no_report_but_everyones_reasons() -> None:
 
 
 def test_too_few_observations_give_no_report() -> None:
-    with pytest.raises(Refused, match="no node was observed by 3 reporters"):
+    with pytest.raises(Refused, match="no registered node was observed by 3 reporters"):
         co_sign(basis(*honest(2)), ACCOUNTS)
 
 

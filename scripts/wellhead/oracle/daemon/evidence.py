@@ -3,6 +3,8 @@
 GET /rounds/{round}/evidence          the hash of each node's evidence
 GET /rounds/{round}/evidence/{node}   what was asked and answered, as JSON
 
+Nothing is shown of a round that is still played: whoever has not committed yet could copy it.
+
 A report names keccak256 over (address, evidence hash) of its reporters; a reporter's evidence hash is `hash_of_all` of
 its nodes' hashes. So what a reporter shows later is what it had then, or it does not lead to the chain.
 """
@@ -42,9 +44,9 @@ def evidence_routes(store: ReporterStore) -> list[Route]:
 
     async def listed(request: Request) -> Response:
         round_number = _number(request, "round")
-        hashes = (
-            None if round_number is None else await asyncio.to_thread(store.evidence_hashes, round_number)
-        )
+        if round_number is None or not await asyncio.to_thread(store.is_over, round_number):
+            return _nothing(request)
+        hashes = await asyncio.to_thread(store.evidence_hashes, round_number)
         if not hashes:
             return _nothing(request)
         nodes = {str(node): f"0x{digest.hex()}" for node, digest in hashes.items()}
@@ -54,11 +56,9 @@ def evidence_routes(store: ReporterStore) -> list[Route]:
 
     async def one(request: Request) -> Response:
         round_number, node = _number(request, "round"), _number(request, "node")
-        found = (
-            None
-            if round_number is None or node is None
-            else await asyncio.to_thread(store.evidence, round_number, node)
-        )
+        if round_number is None or node is None or not await asyncio.to_thread(store.is_over, round_number):
+            return _nothing(request)
+        found = await asyncio.to_thread(store.evidence, round_number, node)
         if found is None:
             return _nothing(request)
         return Response(found[1], media_type="application/json")

@@ -11,13 +11,6 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
-    Column,
-    Integer,
-    LargeBinary,
-    MetaData,
-    String,
-    Table,
-    Text,
     delete,
     func,
     insert,
@@ -26,70 +19,13 @@ from sqlalchemy import (
 from sqlalchemy.exc import IntegrityError
 
 from wellhead.database import make_tables, open_database, reading
+from wellhead.oracle.daemon.tables import AGREED, EVIDENCE, FROZEN, LETTERS, METADATA, SEALED
 from wellhead.oracle.exchange.messages import Kind, Message
 from wellhead.oracle.pushing import MAX_REPORTED
 from wellhead.reference.record import ENTRY_BYTES
 
 # Of those who said two things.
 MAX_SHOWN = 100
-
-_metadata = MetaData()
-
-_sealed = Table(
-    "sealed_rounds",
-    _metadata,
-    Column("config_digest", LargeBinary(32), primary_key=True),
-    Column("round", Integer, primary_key=True),
-    Column("since", Integer, nullable=False),
-    # The reveal, as it is or will be said.
-    Column("reveal", LargeBinary, nullable=False),
-    # Energy below a watt-hour, by node, that this reporter counts with the next window.
-    Column("remainders", Text, nullable=False),
-)
-
-_letters = Table(
-    "letters",
-    _metadata,
-    Column("letter_id", Integer, primary_key=True, autoincrement=True),
-    Column("config_digest", LargeBinary(32), nullable=False),
-    Column("round", Integer, nullable=False, index=True),
-    Column("kind", String(8), nullable=False),
-    Column("reporter", String(42), nullable=False),
-    Column("body", LargeBinary, nullable=False),
-    Column("signature", LargeBinary(64), nullable=False),
-)
-
-# What a reporter took for committed in time when it revealed.
-_frozen = Table(
-    "frozen_rounds",
-    _metadata,
-    Column("config_digest", LargeBinary(32), primary_key=True),
-    Column("round", Integer, primary_key=True),
-    Column("commitments", Text, nullable=False),
-)
-
-_evidence = Table(
-    "evidence",
-    _metadata,
-    Column("round", Integer, primary_key=True),
-    Column("node", Integer, primary_key=True),
-    Column("hash", LargeBinary(32), nullable=False),
-    # Questions and raw answers, compressed.
-    Column("exhibits", LargeBinary, nullable=False),
-)
-
-_agreed = Table(
-    "agreed_reports",
-    _metadata,
-    Column("config_digest", LargeBinary(32), primary_key=True),
-    Column("round", Integer, primary_key=True),
-    Column("since", Integer, nullable=False),
-    Column("root", LargeBinary(23), nullable=False),
-    Column("evidence_hash", LargeBinary(32), nullable=False),
-    Column("entries", LargeBinary, nullable=False),
-    Column("signatures", LargeBinary, nullable=False),
-    Column("leader", String(42), nullable=False),
-)
 
 
 class Sealed(NamedTuple):
@@ -132,7 +68,7 @@ class ReporterStore:
     def __init__(self, url: str) -> None:
         """`url` as SQLAlchemy writes it. Tables are made where they are missing."""
         self._engine = open_database(url)
-        make_tables(self._engine, _metadata)
+        make_tables(self._engine, METADATA)
 
     @property
     def engine(self) -> Any:
@@ -147,9 +83,9 @@ class ReporterStore:
 
     def sealed(self, config_digest: bytes, round_number: int) -> Sealed | None:
         """What was sealed for that round, if it was."""
-        this = (_sealed.c.config_digest == config_digest) & (_sealed.c.round == round_number)
+        this = (SEALED.c.config_digest == config_digest) & (SEALED.c.round == round_number)
         with reading(self._engine) as connection:
-            row = connection.execute(select(_sealed).where(this)).first()
+            row = connection.execute(select(SEALED).where(this)).first()
         return None if row is None else Sealed(row.since, row.reveal, _numbers(row.remainders))
 
     def seal(
@@ -163,7 +99,7 @@ class ReporterStore:
         was sealed before."""
         with self._engine.begin() as connection:
             connection.execute(
-                insert(_sealed).values(
+                insert(SEALED).values(
                     config_digest=config_digest,
                     round=round_number,
                     since=sealed.since,
@@ -171,10 +107,10 @@ class ReporterStore:
                     remainders=json.dumps(sealed.remainders),
                 )
             )
-            connection.execute(delete(_evidence).where(_evidence.c.round == round_number))
+            connection.execute(delete(EVIDENCE).where(EVIDENCE.c.round == round_number))
             if evidence:
                 connection.execute(
-                    insert(_evidence),
+                    insert(EVIDENCE),
                     [
                         {
                             "round": round_number,
@@ -188,23 +124,30 @@ class ReporterStore:
 
     def remainders(self, since: int) -> dict[int, int]:
         """Microjoules below a watt-hour that were left over at the end of round `since`, by node."""
-        query = select(_sealed.c.remainders).where(_sealed.c.round == since)
+        query = select(SEALED.c.remainders).where(SEALED.c.round == since)
         with reading(self._engine) as connection:
             row = connection.execute(query).first()
         return {} if row is None else _numbers(row.remainders)
 
     def evidence(self, round_number: int, node: int) -> tuple[bytes, bytes] | None:
         """The hash of what was kept for a node in a round, and its exhibits."""
-        this = (_evidence.c.round == round_number) & (_evidence.c.node == node)
+        this = (EVIDENCE.c.round == round_number) & (EVIDENCE.c.node == node)
         with reading(self._engine) as connection:
-            row = connection.execute(select(_evidence).where(this)).first()
+            row = connection.execute(select(EVIDENCE).where(this)).first()
         return None if row is None else (row.hash, zlib.decompress(row.exhibits))
 
     def evidence_hashes(self, round_number: int) -> dict[int, bytes]:
         """Of every node in a round."""
-        query = select(_evidence.c.node, _evidence.c.hash).where(_evidence.c.round == round_number)
+        query = select(EVIDENCE.c.node, EVIDENCE.c.hash).where(EVIDENCE.c.round == round_number)
         with reading(self._engine) as connection:
             return {row.node: row.hash for row in connection.execute(query)}
+
+    def is_over(self, round_number: int) -> bool:
+        """Whether nothing that is known of the round could still be copied: it was agreed here, or others followed."""
+        agreed = select(AGREED.c.round).where(AGREED.c.round == round_number)
+        later = select(SEALED.c.round).where(SEALED.c.round > round_number)
+        with reading(self._engine) as connection:
+            return any(connection.execute(query.limit(1)).first() is not None for query in (agreed, later))
 
     # Letters ----------------------------------------------------------------------------------------
 
@@ -212,15 +155,15 @@ class ReporterStore:
         """See Letters."""
         values = {**message._asdict(), "kind": message.kind.value}
         with self._engine.begin() as connection:
-            connection.execute(insert(_letters).values(values))
+            connection.execute(insert(LETTERS).values(values))
 
     def kept(self, config_digest: bytes, round_number: int) -> Iterable[Message]:
         """See Letters."""
-        query = select(_letters).where(
-            _letters.c.round == round_number, _letters.c.config_digest == config_digest
+        query = select(LETTERS).where(
+            LETTERS.c.round == round_number, LETTERS.c.config_digest == config_digest
         )
         with reading(self._engine) as connection:
-            rows = connection.execute(query.order_by(_letters.c.letter_id)).all()
+            rows = connection.execute(query.order_by(LETTERS.c.letter_id)).all()
         return [
             Message(Kind(row.kind), row.config_digest, row.round, row.reporter, row.body, row.signature)
             for row in rows
@@ -231,30 +174,30 @@ class ReporterStore:
         commitments = json.dumps({reporter: one.hex() for reporter, one in frozen.items()})
         with self._engine.begin() as connection:
             connection.execute(
-                insert(_frozen).values(
+                insert(FROZEN).values(
                     config_digest=config_digest, round=round_number, commitments=commitments
                 )
             )
 
     def frozen(self, config_digest: bytes, round_number: int) -> dict[str, bytes] | None:
         """See Letters."""
-        this = (_frozen.c.config_digest == config_digest) & (_frozen.c.round == round_number)
+        this = (FROZEN.c.config_digest == config_digest) & (FROZEN.c.round == round_number)
         with reading(self._engine) as connection:
-            row = connection.execute(select(_frozen.c.commitments).where(this)).first()
+            row = connection.execute(select(FROZEN.c.commitments).where(this)).first()
         if row is None:
             return None
         return {reporter: bytes.fromhex(one) for reporter, one in json.loads(row.commitments).items()}
 
     def equivocations(self) -> list[Equivocation]:
         """Who committed to two things, the newest round first; see `kept` for the letters that prove it."""
-        said = (_letters.c.config_digest, _letters.c.round, _letters.c.reporter)
-        first, second = func.min(_letters.c.body), func.max(_letters.c.body)
+        said = (LETTERS.c.config_digest, LETTERS.c.round, LETTERS.c.reporter)
+        first, second = func.min(LETTERS.c.body), func.max(LETTERS.c.body)
         query = (
-            select(_letters.c.round, _letters.c.reporter, first.label("first"), second.label("second"))
-            .where(_letters.c.kind == Kind.COMMIT.value)
+            select(LETTERS.c.round, LETTERS.c.reporter, first.label("first"), second.label("second"))
+            .where(LETTERS.c.kind == Kind.COMMIT.value)
             .group_by(*said)
             .having(first != second)
-            .order_by(_letters.c.round.desc(), _letters.c.reporter)
+            .order_by(LETTERS.c.round.desc(), LETTERS.c.reporter)
             .limit(MAX_SHOWN)
         )
         with reading(self._engine) as connection:
@@ -266,21 +209,21 @@ class ReporterStore:
         """Keep a report; harmless if one of that round is kept already."""
         try:
             with self._engine.begin() as connection:
-                connection.execute(insert(_agreed).values(config_digest=config_digest, **report._asdict()))
+                connection.execute(insert(AGREED).values(config_digest=config_digest, **report._asdict()))
         except IntegrityError:
             return
 
     def agreed(self, config_digest: bytes, round_number: int) -> StoredReport | None:
         """The report of that round under that configuration, if there was one here."""
-        return self._report(_agreed.c.config_digest == config_digest, _agreed.c.round == round_number)
+        return self._report(AGREED.c.config_digest == config_digest, AGREED.c.round == round_number)
 
     def agreed_with_root(self, round_number: int, root: bytes) -> StoredReport | None:
         """The report of that round with that root, if there was one here."""
-        return self._report(_agreed.c.round == round_number, _agreed.c.root == root)
+        return self._report(AGREED.c.round == round_number, AGREED.c.root == root)
 
     def _report(self, *conditions: Any) -> StoredReport | None:
         with reading(self._engine) as connection:
-            row = connection.execute(select(_agreed).where(*conditions)).first()
+            row = connection.execute(select(AGREED).where(*conditions)).first()
         if row is None:
             return None
         return StoredReport(
@@ -291,9 +234,9 @@ class ReporterStore:
         """Drop what belongs to earlier rounds: letters, evidence, what was sealed and agreed; others' reveals, that a
         liar can make large, sooner if told so."""
         with self._engine.begin() as connection:
-            revealed = _letters.c.kind == Kind.REVEAL.value
-            connection.execute(delete(_letters).where(revealed, _letters.c.round < reveals_before))
-            for table in (_sealed, _letters, _frozen, _evidence, _agreed):
+            revealed = LETTERS.c.kind == Kind.REVEAL.value
+            connection.execute(delete(LETTERS).where(revealed, LETTERS.c.round < reveals_before))
+            for table in (SEALED, LETTERS, FROZEN, EVIDENCE, AGREED):
                 connection.execute(delete(table).where(table.c.round < round_number))
 
 
