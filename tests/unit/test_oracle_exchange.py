@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import threading
 from collections.abc import Callable, Container, Mapping
 from dataclasses import replace
 
@@ -15,6 +16,8 @@ import virtual_time
 from wellhead.chain.keys import local_account
 from wellhead.errors import Refused
 from wellhead.oracle.draft import Basis, OracleConfig
+from wellhead.oracle.exchange import book as book_module
+from wellhead.oracle.exchange import post as post_module
 from wellhead.oracle.exchange.book import MissingError, RefusedMessageError, RoundBook
 from wellhead.oracle.exchange.messages import (
     Kind,
@@ -35,7 +38,7 @@ from wellhead.oracle.exchange.post import MAX_JUDGED, MAX_MESSAGES, Answer, Post
 from wellhead.oracle.observation import Counters, Observation, Window
 from wellhead.oracle.review import Tolerance
 from wellhead.oracle.round import TimeScale, first_record
-from wellhead.oracle.sealed import Revealed, seal
+from wellhead.oracle.sealed import Revealed, commitment_hash, seal
 from wellhead.reference.quorum import verify
 
 START = 1_700_000_000
@@ -487,6 +490,23 @@ def test_a_proposal_names_no_more_than_there_are_reporters() -> None:
     body = propose_body([number.to_bytes(32, "big") for number in range(32)])
     with pytest.raises(UnreadableMessageError, match="32 commitments"):
         hashes_in(letter(ACCOUNTS[1], Kind.PROPOSE, body))
+
+
+def test_a_letter_that_takes_long_to_open_holds_up_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may hold nodes by the thousand: what it hashes to is found out beside the loop."""
+    opened_by: list[int] = []
+
+    def digest_of(revealed: Revealed) -> bytes:
+        opened_by.append(threading.get_ident())
+        return commitment_hash(revealed.observations, revealed.evidence_hash, revealed.salt)
+
+    monkeypatch.setattr(post_module, "digest_of", digest_of)
+    monkeypatch.setattr(book_module, "digest_of", digest_of)
+    post = post_of(ACCOUNTS[0])
+    asyncio.run(post.take(letter(ACCOUNTS[1], Kind.REVEAL, reveal_body(observed(ACCOUNTS[1])))))
+    assert len(post.book(ROUND).revealed) == 1
+    assert len(opened_by) == 1
+    assert threading.get_ident() not in opened_by
 
 
 def test_nobody_makes_others_work_without_end() -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -36,6 +38,8 @@ from wellhead.oracle.records.serving import record_routes
 from wellhead.oracle.records.store import RecordStore
 from wellhead.oracle.round import TimeScale
 from wellhead.oracle.schedule import Schedule
+
+THREADS = 32
 
 
 @dataclass(frozen=True)
@@ -90,6 +94,8 @@ def assemble(
     )
 
     async def work() -> None:
+        # A node of the chain that hangs must not keep letters from being kept.
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(THREADS))
         async with HttpPeers(settings.peers) as peers:
             await reporter.run(peers)
 

@@ -81,10 +81,11 @@ class RoundBook:
 
     # Reveal -----------------------------------------------------------------------------------------
 
-    def reveal(self, revealed: Revealed) -> bool:
-        """Take a reveal; whether it is new. Raises RefusedMessageError for one that is not what was committed to."""
+    def reveal(self, revealed: Revealed, digest: bytes | None = None) -> bool:
+        """Take a reveal; whether it is new. `digest` is its `digest_of`, which takes a while for many nodes. Raises
+        RefusedMessageError for one that is not what was committed to."""
         self.commit(revealed.commitment)
-        digest = commitment_hash(revealed.observations, revealed.evidence_hash, revealed.salt)
+        digest = digest or digest_of(revealed)
         if digest != revealed.commitment.hash:
             raise RefusedMessageError(f"{revealed.reporter} reveals something else than it committed to")
         first = self.commitments[revealed.reporter].hash == digest
@@ -124,3 +125,8 @@ class RoundBook:
         if self._me not in {revealed.reporter for revealed in selected}:
             raise Refused("my own observation is missing")
         return selected
+
+
+def digest_of(revealed: Revealed) -> bytes:
+    """What must have been committed to."""
+    return commitment_hash(revealed.observations, revealed.evidence_hash, revealed.salt)

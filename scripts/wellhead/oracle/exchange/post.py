@@ -13,7 +13,7 @@ from typing import NamedTuple, Protocol
 
 from wellhead.errors import Refused
 from wellhead.oracle.draft import OracleConfig
-from wellhead.oracle.exchange.book import MissingError, RefusedMessageError, RoundBook
+from wellhead.oracle.exchange.book import MissingError, RefusedMessageError, RoundBook, digest_of
 from wellhead.oracle.exchange.messages import (
     Head,
     Kind,
@@ -25,6 +25,7 @@ from wellhead.oracle.exchange.messages import (
     report_in,
     reveal_in,
 )
+from wellhead.oracle.sealed import Revealed
 
 # Of one reporter in one round: some are sent again when an answer was lost.
 MAX_MESSAGES = 200
@@ -182,12 +183,12 @@ class Post:
         return holds()
 
     async def _take_reveal(self, book: RoundBook, message: Message) -> None:
-        revealed = await asyncio.to_thread(reveal_in, message)
+        revealed, digest = await asyncio.to_thread(_opened, message)
         said = revealed.commitment
         if book.commit(said):  # a second one counts as said, whether or not it can be revealed
             committed = message._replace(kind=Kind.COMMIT, body=commit_body(said), signature=said.signature)
             await asyncio.to_thread(self._letters.keep, committed)
-        if book.reveal(revealed):
+        if book.reveal(revealed, digest):
             await asyncio.to_thread(self._letters.keep, message)
 
     async def _take_report(self, book: RoundBook, message: Message) -> None:
@@ -223,6 +224,12 @@ class Post:
         if self._judged[key] >= MAX_JUDGED:
             raise TooManyError(f"{reporter} proposed {MAX_JUDGED} times in a round; that is enough")
         self._judged[key] += 1
+
+
+def _opened(message: Message) -> tuple[Revealed, bytes]:
+    """Seconds of work if somebody fills a letter with nodes."""
+    revealed = reveal_in(message)
+    return revealed, digest_of(revealed)
 
 
 def _file(book: RoundBook, message: Message) -> bool:
