@@ -128,7 +128,11 @@ def assemble_dry(settings: Settings, oracle: TelemetryOracle, registry: NodeRegi
     progress = Progress(schedule.window_seconds / schedule.scale.factor, dry=True)
     witness = Witness(schedule, Fleet(settings.fleet), progress)
     watcher = Watcher(view, schedule, witness, progress, settings.pace)
-    return create_app(None, progress, [], progress.status, watcher.run)
+
+    def status() -> dict[str, Any]:
+        return {"reporter": "nobody, dry", **progress.status()}
+
+    return create_app(None, progress, [], status, watcher.run)
 
 
 def _require_time(settings: Settings, wall_seconds: float) -> None:
