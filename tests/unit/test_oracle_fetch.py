@@ -212,8 +212,9 @@ def test_a_canary_by_another_clock_proves_nothing(off: int) -> None:
             read(canary, answering(CHAIN_ANSWER, headers=dated))
 
 
-@pytest.mark.parametrize("date", [formatdate(time() + 20, usegmt=True), "yesterday"])
-def test_a_clock_that_is_nearly_right_or_not_shown_is_no_objection(date: str) -> None:
+@pytest.mark.parametrize("off", [20, None])
+def test_a_clock_that_is_nearly_right_or_not_shown_is_no_objection(off: int | None) -> None:
+    date = "yesterday" if off is None else formatdate(time() + off, usegmt=True)
     assert read(ChainCanary("http://c.test", 31337), answering(CHAIN_ANSWER, headers={"date": date}))
 
 
