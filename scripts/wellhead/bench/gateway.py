@@ -7,12 +7,10 @@ shape signed beforehand, one deposit per channel. Times are the client's, CPU is
 
 from __future__ import annotations
 
-import asyncio
 import json
-import os
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -24,7 +22,7 @@ from eth_account import Account
 
 from wellhead.bench.apart import figures_of
 from wellhead.bench.gateway_sides import PATH
-from wellhead.bench.load import Load, run_load
+from wellhead.bench.turns import WORKERS, Contestant, Server, Side, take_turns
 from wellhead.chain import keys, local
 from wellhead.chain.contracts.batch_settlement import BatchSettlement
 from wellhead.chain.transact import Sender
@@ -39,30 +37,9 @@ from wellhead.errors import Refused
 from wellhead.processes import ManagedProcess
 
 PRICE_USD6 = 100
-WORKERS = 8
 DEPOSIT_USD6 = 10**9
 START_TIMEOUT_SECONDS = 60
 BODY = json.dumps({"model": "bench", "input": "Oil is metered by the barrel."}).encode()
-_TICKS = os.sysconf("SC_CLK_TCK")
-
-
-@dataclass(frozen=True)
-class Side:
-    """One side under load, and alone on its connection."""
-
-    requests_per_second: float
-    p50_ms: float
-    p99_ms: float
-    # With nothing else under way.
-    single_p50_ms: float
-    cpu_us_per_request: float
-
-    def added_p50_ms(self, upstream: Side) -> float:
-        """Over the upstream alone, one call at a time."""
-        return round(self.single_p50_ms - upstream.single_p50_ms, 3)
-
-    def times_throughput(self, other: Side) -> float:
-        return round(self.requests_per_second / other.requests_per_second, 1)
 
 
 @dataclass(frozen=True)
@@ -85,7 +62,8 @@ class Measured:
 
 
 def measure(calls: int, shared_ledger_url: str | None = None) -> Measured:
-    """Run all sides with `calls` paid calls each (the stock one with a fifth), and an eighth of them one at a time.
+    """Run all sides by turns, with `calls` paid calls each (the stock one with a fifth), and an eighth as many one at a
+    time.
 
     With the URL of an empty PostgreSQL database also two gateways that share it. Raises Refused.
     """
@@ -95,12 +73,12 @@ def measure(calls: int, shared_ledger_url: str | None = None) -> Measured:
         manifest = deploy_local(Sender(chain.connect(), keys.local_account("owner")), place)
         receiver = Account.create().address
         bare = stack.enter_context(_serving(place, "wellhead.bench.gateway_sides", "upstream", "{port}"))
-        upstream_url, _ = bare
+        upstream_url = bare.url.removesuffix(PATH)
         passing_on = stack.enter_context(
             _serving(place, "wellhead.bench.gateway_sides", "bare_proxy", "{port}", upstream_url)
         )
 
-        def start_gateway(ledger_url: str) -> tuple[str, int]:
+        def start_gateway(ledger_url: str) -> Server:
             return stack.enter_context(
                 _serving(
                     place,
@@ -121,17 +99,19 @@ def measure(calls: int, shared_ledger_url: str | None = None) -> Measured:
             )
         )
         customer = _Customer(chain, manifest.usd)
-        upstream = _side([bare], calls, None)
-        bare_proxy = _side([passing_on], calls, None)
-        gateway = _side([sole], calls, customer)
-        shared = _side(several, calls, customer) if several else None
-        stock = _side([stock_server], max(calls // 5, WORKERS), customer)
+        paid = customer.headers
+        upstream = Contestant([bare], calls, BODY, _free)
+        bare_proxy = Contestant([passing_on], calls, BODY, _free)
+        gateway = Contestant([sole], calls, BODY, paid)
+        stock = Contestant([stock_server], calls // 5, BODY, paid)
+        shared = Contestant(several, calls, BODY, paid) if several else None
+        take_turns([upstream, bare_proxy, gateway, stock, *([shared] if shared else [])])
     return Measured(
-        upstream,
-        bare_proxy,
-        gateway,
-        stock,
-        shared,
+        upstream.side,
+        bare_proxy.side,
+        gateway.side,
+        stock.side,
+        shared.side if shared else None,
         added_p50_ms=gateway.added_p50_ms(upstream),
         times_stock_throughput=gateway.times_throughput(stock),
         bare_proxy_added_p50_ms=bare_proxy.added_p50_ms(upstream),
@@ -159,9 +139,9 @@ class _Customer:
             for number in range(1, WORKERS + 1)
         ]
 
-    def headers(self, url: str, calls: int) -> list[list[dict[str, str]]]:
+    def headers(self, url: str, workers: int, count: int) -> list[list[dict[str, str]]]:
         """For each worker a channel of its own with money in it, and the payments of its calls in order."""
-        return [self._of_one(purse, url, calls) for purse in self._purses]
+        return [self._of_one(purse, url, count) for purse in self._purses[:workers]]
 
     @staticmethod
     def _of_one(purse: Purse, url: str, calls: int) -> list[dict[str, str]]:
@@ -187,39 +167,13 @@ def _signed(purse: Purse, payment: Payment) -> dict[str, str]:
     return {"PAYMENT-SIGNATURE": payment.header}
 
 
-def _side(servers: Sequence[tuple[str, int]], calls: int, customer: _Customer | None) -> Side:
-    urls = [root + PATH for root, _ in servers]
-    each = calls // WORKERS
-
-    def headers(count: int) -> list[list[dict[str, str]]]:
-        return [[{}] * count] * WORKERS if customer is None else customer.headers(urls[0], count)
-
-    asyncio.run(run_load(urls, BODY, headers(max(each // 10, 2))))  # warm
-    single = headers(each)
-    alone = asyncio.run(run_load(urls, BODY, single[:1]))
-    if customer is not None:
-        # The other workers' vouchers were signed too: the later ones stand on them.
-        asyncio.run(run_load(urls, BODY, single[1:]))
-    loaded = headers(each)
-    before = sum(_cpu_seconds(pid) for _, pid in servers)
-    load: Load = asyncio.run(run_load(urls, BODY, loaded))
-    cpu = sum(_cpu_seconds(pid) for _, pid in servers) - before
-    return Side(
-        round(load.per_second, 1),
-        round(load.p50_ms, 3),
-        round(load.p99_ms, 3),
-        round(alone.p50_ms, 3),
-        round(1e6 * cpu / load.requests, 1),
-    )
-
-
-def _cpu_seconds(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / _TICKS
+def _free(_url: str, workers: int, count: int) -> list[list[dict[str, str]]]:
+    """Of calls that nobody pays for."""
+    return [[{}] * count] * workers
 
 
 @contextmanager
-def _serving(folder: Path, module: str, *arguments: str) -> Iterator[tuple[str, int]]:
+def _serving(folder: Path, module: str, *arguments: str) -> Iterator[Server]:
     """A server process on a free port: its URL, and its process id."""
     port = local.free_port()
     command = [sys.executable, "-m", module, *(part.format(port=port) for part in arguments)]
@@ -227,7 +181,7 @@ def _serving(folder: Path, module: str, *arguments: str) -> Iterator[tuple[str, 
     try:
         url = f"http://{local.HOST}:{port}"
         _wait(process, url)
-        yield url, process.child_pid
+        yield Server(url + PATH, process.child_pid)
     finally:
         process.stop()
 
