@@ -4,7 +4,6 @@ own on this machine."""
 from __future__ import annotations
 
 import json
-import sys
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -22,6 +21,7 @@ from wellhead.deploy.deployer import deploy_all
 from wellhead.deploy.parameters import local_parameters
 from wellhead.errors import Refused
 from wellhead.node_spec import SpecDocument
+from wellhead.oracle.local_reporter import LocalRound, command
 from wellhead.oracle.round import TimeScale
 from wellhead.oracle.schedule import Schedule
 from wellhead.processes import ManagedProcess
@@ -65,7 +65,7 @@ def measure_rounds(exporters_url: str, reporters: int, faulty: int, rounds: int)
         fleet = folder / "fleet.json"
         fleet.write_text(json.dumps(_fleet(chain, node, exporters_url)))
         stack.enter_context(FastClock(w3, genesis, schedule.anchor_ms, FACTOR))
-        daemons = _start(stack, folder, chain.url, fleet, schedule, addresses)
+        daemons = _start(stack, folder, chain.url, fleet, schedule, reporters)
         taken = _watch(oracle, schedule, rounds, daemons)
         return RoundTime(
             reporters,
@@ -88,24 +88,15 @@ def _start(
     rpc_url: str,
     fleet: Path,
     schedule: Schedule,
-    addresses: Sequence[str],
+    count: int,
 ) -> list[ManagedProcess]:
-    urls = [f"http://{local.HOST}:{local.free_port()}" for _ in addresses]
+    urls = {number: f"http://{local.HOST}:{local.free_port()}" for number in range(count)}
     daemons = []
-    for number in range(len(addresses)):
-        others = [place for place in range(len(addresses)) if place != number]
-        daemon = ManagedProcess(
-            [
-                *(sys.executable, "-m", "wellhead", "oracle", "run", str(fleet)),
-                *(f"--peer={addresses[other]}={urls[other]}" for other in others),
-                *("--as", f"reporter-{number}", "--gas", f"transmitter-{number}"),
-                *("--data", str(folder / f"reporter-{number}"), "--port", urls[number].rpartition(":")[2]),
-                *("--settle", f"{SETTLE_SECONDS}s", "--step", f"{STEP_SECONDS}s", "--poll", "1s"),
-                *("--factor", str(FACTOR), "--anchor-ms", str(schedule.anchor_ms)),
-                *("--network", rpc_url, "--deployments", str(folder)),
-            ],
-            folder / f"reporter-{number}.log",
-        )
+    rounds = LocalRound(schedule.anchor_ms, FACTOR, SETTLE_SECONDS, STEP_SECONDS)
+    for number in urls:
+        data = folder / f"reporter-{number}"
+        started = command(number, urls, fleet, data, rounds, rpc_url, folder)
+        daemon = ManagedProcess(started, folder / f"reporter-{number}.log")
         stack.callback(daemon.stop)
         daemons.append(daemon)
     return daemons

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,10 +13,11 @@ from wellhead.chain import keys, local
 from wellhead.demo.prometheus import Prometheus, is_installed
 from wellhead.demo.stage import Stage
 from wellhead.errors import Refused
+from wellhead.oracle.local_reporter import LocalRound, command
 from wellhead.oracle.schedule import Schedule
 from wellhead.processes import ManagedProcess
 
-SETTLE, STEP, POLL = "1s", "2s", "1s"
+SETTLE_SECONDS, STEP_SECONDS = 1, 2
 SERVER, NODE_JOB = "own", "node"
 
 
@@ -26,7 +26,7 @@ class ReporterProcess:
 
     def __init__(self, stage: Stage, number: int) -> None:
         """Nothing runs yet."""
-        self._stage, self._number = stage, number
+        self._stage, self.number = stage, number
         self._folder = stage.folder / f"reporter-{number}"
         self.address = keys.local_account(f"reporter-{number}").address
         self.url = f"http://{local.HOST}:{local.free_port()}"
@@ -60,7 +60,7 @@ class ReporterProcess:
         """Raises Refused with the last words of what has ended."""
         for process in self._processes:
             if not process.running:
-                raise Refused(f"reporter {self._number} has ended:\n{process.log_tail()}")
+                raise Refused(f"reporter {self.number} has ended:\n{process.log_tail()}")
 
     def _fleet(
         self, node: int, runtime_url: str, schedule: Schedule, server: Prometheus | None
@@ -86,18 +86,13 @@ class ReporterProcess:
         self, fleet_file: Path, schedule: Schedule, others: Sequence[ReporterProcess]
     ) -> ManagedProcess:
         stage = self._stage
-        return ManagedProcess(
-            [
-                *(sys.executable, "-m", "wellhead", "oracle", "run", str(fleet_file)),
-                *(f"--peer={other.address}={other.url}" for other in others),
-                *("--as", f"reporter-{self._number}", "--gas", f"transmitter-{self._number}"),
-                *("--data", str(self._folder / "books"), "--port", self.url.rpartition(":")[2]),
-                *("--settle", SETTLE, "--step", STEP, "--poll", POLL),
-                *("--factor", str(schedule.scale.factor), "--anchor-ms", str(schedule.anchor_ms)),
-                *("--network", stage.chain.url, "--deployments", str(stage.deployments)),
-            ],
-            stage.folder / f"reporter-{self._number}.log",
+        urls = {one.number: one.url for one in (self, *others)}
+        rounds = LocalRound(schedule.anchor_ms, schedule.scale.factor, SETTLE_SECONDS, STEP_SECONDS)
+        started = command(
+            *(self.number, urls, fleet_file, self._folder / "books", rounds, stage.chain.url),
+            stage.deployments,
         )
+        return ManagedProcess(started, stage.folder / f"reporter-{self.number}.log")
 
 
 class Reporters:
