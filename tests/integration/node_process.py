@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -13,21 +15,57 @@ import pytest
 
 from wellhead.chain import local
 from wellhead.processes import ManagedProcess
+from wellhead.runtime.embedder import MODEL_NAME
 
 START_TIMEOUT_SECONDS = 60
+
+
+class Runtime:
+    """A node that serves, and can be stopped, killed, frozen and started again on the same port."""
+
+    def __init__(self, log: Path) -> None:
+        self._log, self._port = log, local.free_port()
+        self.url = f"http://{local.HOST}:{self._port}"
+        # What its customers were told that they had used.
+        self.told_tokens = 0
+        self.start()
+
+    @property
+    def is_running(self) -> bool:
+        return self._process.running
+
+    def start(self) -> None:
+        """Returns when it answers."""
+        command = [sys.executable, "-m", "wellhead.runtime", "--port", str(self._port)]
+        self._process = ManagedProcess(command, self._log)
+        wait_until_up(self.url, self._process)
+
+    def stop(self) -> None:
+        self._process.stop()
+
+    def kill(self) -> None:
+        os.kill(self._process.child_pid, signal.SIGKILL)
+
+    def freeze(self) -> None:
+        os.kill(self._process.child_pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        os.kill(self._process.child_pid, signal.SIGCONT)
+
+    def serve(self, texts: Sequence[str]) -> None:
+        asked = {"model": MODEL_NAME, "input": list(texts)}
+        answer = httpx.post(f"{self.url}/v1/embeddings", json=asked, timeout=60).raise_for_status()
+        self.told_tokens += answer.json()["usage"]["prompt_tokens"]
 
 
 @contextmanager
 def serving_node(log: Path) -> Iterator[str]:
     """The root of a node that serves until the block is over."""
-    port = local.free_port()
-    process = ManagedProcess([sys.executable, "-m", "wellhead.runtime", "--port", str(port)], log)
-    url = f"http://{local.HOST}:{port}"
+    runtime = Runtime(log)
     try:
-        wait_until_up(url, process)
-        yield url
+        yield runtime.url
     finally:
-        process.stop()
+        runtime.stop()
 
 
 def wait_until_up(url: str, process: ManagedProcess) -> None:

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import json
 import signal
-import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from os import kill
 from pathlib import Path
 from typing import Any
 
 import httpx
-from command_line import WELLHEAD
 from listed_node import list_node
-from node_process import wait_until_up
+from node_process import Runtime
 
 from wellhead.chain import keys, local
 from wellhead.chain.contracts.telemetry_oracle import TelemetryOracle
@@ -23,9 +21,9 @@ from wellhead.chain.fast_clock import FastClock
 from wellhead.chain.transact import Sender
 from wellhead.cli.session import Session
 from wellhead.deploy.local import deploy_local
+from wellhead.oracle.local_reporter import LocalRound, command
 from wellhead.processes import ManagedProcess
 from wellhead.reference.record import NodeRecord, unpack_entries
-from wellhead.runtime.embedder import MODEL_NAME
 
 NODE = 1
 SLOT_MS = 500
@@ -33,38 +31,6 @@ SLOT_MS = 500
 FACTOR = 400
 SECONDS_PER_SLOT = SLOT_MS * FACTOR // 1000
 PATIENCE_SECONDS = 180
-
-
-class Runtime:
-    """The node's own process: it can be killed, frozen and started again at the same address."""
-
-    def __init__(self, log: Path) -> None:
-        self._log, self._port = log, local.free_port()
-        self.url = f"http://{local.HOST}:{self._port}"
-        self.told_tokens = 0
-        self.start()
-
-    def start(self) -> None:
-        command = [sys.executable, "-m", "wellhead.runtime", "--port", str(self._port)]
-        self._process = ManagedProcess(command, self._log)
-        wait_until_up(self.url, self._process)
-
-    def stop(self) -> None:
-        self._process.stop()
-
-    def kill(self) -> None:
-        kill(self._process.child_pid, signal.SIGKILL)
-
-    def freeze(self) -> None:
-        kill(self._process.child_pid, signal.SIGSTOP)
-
-    def thaw(self) -> None:
-        kill(self._process.child_pid, signal.SIGCONT)
-
-    def serve(self, texts: Sequence[str]) -> None:
-        asked = {"model": MODEL_NAME, "input": list(texts)}
-        answer = httpx.post(f"{self.url}/v1/embeddings", json=asked, timeout=30).raise_for_status()
-        self.told_tokens += answer.json()["usage"]["prompt_tokens"]
 
 
 class Daemon:
@@ -80,19 +46,11 @@ class Daemon:
     def start(self, rpc_url: str | None = None, fleet_file: Path | None = None) -> None:
         """Returns at once; with another RPC than the chain's own, or other nodes, if they are given."""
         stage = self._stage
-        peers = [f"--peer={other.address}={other.url}" for other in stage.daemons if other is not self]
-        self.process = ManagedProcess(
-            [
-                *(*WELLHEAD, "oracle", "run"),
-                *(str(fleet_file or stage.fleet_file), *peers),
-                *("--as", f"reporter-{self.number}", "--gas", f"transmitter-{self.number}"),
-                *("--data", str(self.folder), "--port", self.url.rpartition(":")[2]),
-                *("--settle", "1s", "--step", "2s", "--poll", "1s", "--factor", str(FACTOR)),
-                *("--anchor-ms", str(stage.anchor_ms), "--network", rpc_url or stage.session.network.rpc_url),
-                *("--deployments", str(stage.folder)),
-            ],
-            stage.folder / f"reporter-{self.number}.log",
-        )
+        urls = {one.number: one.url for one in stage.daemons}
+        rounds = LocalRound(stage.anchor_ms, FACTOR, settle_seconds=1, step_seconds=2)
+        watched, rpc = fleet_file or stage.fleet_file, rpc_url or stage.session.network.rpc_url
+        started = command(self.number, urls, watched, self.folder, rounds, rpc, stage.folder)
+        self.process = ManagedProcess(started, stage.folder / f"reporter-{self.number}.log")
 
     def stop(self) -> None:
         if self.process is not None:

@@ -4,18 +4,13 @@ what a stopwatch says, and what the node's customers were told."""
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
-import sys
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any, NamedTuple
 
-import httpx
 import pytest
 from loopback import serving
-from node_process import wait_until_up
+from node_process import Runtime
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
@@ -24,7 +19,6 @@ from watched_fleet import runs, watching
 
 from wellhead.chain import local
 from wellhead.oracle.fleet import Sighting, slot_at
-from wellhead.processes import ManagedProcess
 from wellhead.runtime.embedder import MODEL_NAME
 
 NODE = 7
@@ -39,30 +33,6 @@ async def hello(_: Request) -> Response:
 
 
 CANARY = Starlette(routes=[Route("/", hello)])
-
-
-class Runtime:
-    """The node's own process on one port."""
-
-    def __init__(self, log: Path) -> None:
-        self._log, self._port = log, local.free_port()
-        self.url = f"http://{local.HOST}:{self._port}"
-        self.tokens_told = 0
-        self.start()
-
-    def start(self) -> None:
-        self.process = ManagedProcess(
-            [sys.executable, "-m", "wellhead.runtime", "--port", str(self._port)], self._log
-        )
-        wait_until_up(self.url, self.process)
-
-    def signal(self, number: int) -> None:
-        os.kill(self.process.child_pid, number)
-
-    def serve(self, texts: list[str]) -> None:
-        body = {"model": MODEL_NAME, "input": texts}
-        answer = httpx.post(f"{self.url}/v1/embeddings", json=body, timeout=60)
-        self.tokens_told += answer.raise_for_status().json()["usage"]["prompt_tokens"]
 
 
 class Moment(NamedTuple):
@@ -96,15 +66,15 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runtime]:
     try:
         yield node
     finally:
-        node.process.stop()
+        node.stop()
 
 
 @pytest.fixture
 def runtime(node: Runtime) -> Runtime:
     """The node, up, and nothing counted yet."""
-    if not node.process.running:
+    if not node.is_running:
         node.start()
-    node.tokens_told = 0
+    node.told_tokens = 0
     return node
 
 
@@ -153,8 +123,8 @@ def test_a_node_that_freezes_is_down_until_it_thaws(runtime: Runtime, canary: st
     seen = asyncio.run(
         outage(
             *(runtime, canary),
-            lambda: runtime.signal(signal.SIGSTOP),
-            lambda: runtime.signal(signal.SIGCONT),
+            runtime.freeze,
+            runtime.thaw,
         )
     )
     assert_down_as_long_as(seen)
@@ -162,7 +132,7 @@ def test_a_node_that_freezes_is_down_until_it_thaws(runtime: Runtime, canary: st
 
 
 def test_a_node_that_is_killed_is_down_until_it_is_back(runtime: Runtime, canary: str) -> None:
-    seen = asyncio.run(outage(runtime, canary, runtime.process.stop, runtime.start))
+    seen = asyncio.run(outage(runtime, canary, runtime.stop, runtime.start))
     assert_down_as_long_as(seen)
     assert "line of this machine" in {exhibit.asked for exhibit in seen.sighting.evidence.exhibits}
 
@@ -192,7 +162,7 @@ def test_work_on_both_sides_of_a_restart_is_counted(runtime: Runtime, canary: st
             first = await watched.slots(1)
             await asyncio.to_thread(runtime.serve, ["the meter turns"] * 40)
             await watched.slots(1)
-            await asyncio.to_thread(runtime.process.stop)
+            await asyncio.to_thread(runtime.stop)
             await watched.slots(1)
             await asyncio.to_thread(runtime.start)
             await watched.slots(1)
@@ -202,7 +172,7 @@ def test_work_on_both_sides_of_a_restart_is_counted(runtime: Runtime, canary: st
 
     sighting = asyncio.run(story())
     gained = sighting.observation.gained
-    assert gained.tokens == runtime.tokens_told
+    assert gained.tokens == runtime.told_tokens
     assert gained.busy_micros > 0
     assert gained.energy_microjoules > 0
     assert not any("implausible" in fault for fault in sighting.faults)

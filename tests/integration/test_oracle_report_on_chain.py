@@ -3,14 +3,12 @@ the stopwatch and with what the node's customers were told."""
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import NamedTuple
 
-import httpx
 import pytest
+from node_process import START_TIMEOUT_SECONDS, Runtime
 
 from wellhead.chain import artifacts, keys, local
 from wellhead.chain.contracts.telemetry_oracle import TelemetryOracle
@@ -22,53 +20,16 @@ from wellhead.oracle.report import Report, co_sign
 from wellhead.oracle.round import TimeScale
 from wellhead.oracle.sampler import Canary, Reporter, Target
 from wellhead.oracle.watch import Watch
-from wellhead.processes import ManagedProcess
 from wellhead.reference.quorum import ascending
 from wellhead.reference.record import NodeRecord
-from wellhead.runtime.embedder import MODEL_NAME
 
 NODE = 7
 INTERVAL_MS = 1_000
 SCALE = TimeScale(INTERVAL_MS, factor=60)
 WINDOW_SECONDS = 3_600
 DELAY_SECONDS = 1_800
-START_TIMEOUT_SECONDS = 60
 UP_SLOTS, DOWN_SLOTS = 2, 3
 REPORTERS = [keys.local_account(f"reporter-{number}") for number in range(5)]
-
-
-class Runtime:
-    """The node's own process, which can be ended and started again on the same port."""
-
-    def __init__(self, log: Path) -> None:
-        self._log, self._port = log, local.free_port()
-        self.url = f"http://{local.HOST}:{self._port}"
-        self.tokens_told = 0
-        self.start()
-
-    def start(self) -> None:
-        self._process = ManagedProcess(
-            [sys.executable, "-m", "wellhead.runtime", "--port", str(self._port)], self._log
-        )
-        deadline = time.monotonic() + START_TIMEOUT_SECONDS
-        while not self._answers():
-            assert self._process.running, self._process.log_tail()
-            assert time.monotonic() < deadline, self._process.log_tail()
-
-    def stop(self) -> None:
-        self._process.stop()
-
-    def serve(self, texts: list[str]) -> None:
-        answer = httpx.post(
-            f"{self.url}/v1/embeddings", json={"model": MODEL_NAME, "input": texts}, timeout=30
-        )
-        self.tokens_told += answer.raise_for_status().json()["usage"]["prompt_tokens"]
-
-    def _answers(self) -> bool:
-        try:
-            return httpx.get(f"{self.url}/healthz", timeout=1).status_code == 200
-        except httpx.TransportError:
-            return False
 
 
 class Outcome(NamedTuple):
@@ -157,7 +118,7 @@ def outcome(oracle: TelemetryOracle, tmp_path_factory: pytest.TempPathFactory) -
         shortest_outage_seconds=restarting - stopped,
         longest_outage_seconds=answering - stopping,
         serving_seconds=served,
-        tokens_told=runtime.tokens_told,
+        tokens_told=runtime.told_tokens,
     )
 
 
