@@ -47,17 +47,16 @@ def proxy(
         parse_amount(deposit, "--deposit"),
         limit=limit,
     )
-    facts = {
-        "base_url": f"http://{host}:{port}/v1",
-        "gateway": gateway,
-        "payer": account.address,
-        "spent_today_usd6": limit.spent_usd6,
-        "per_day_usd6": parse_amount(per_day, "--per-day"),
-    }
-    pairs = [render.fact(name, value) for name, value in facts.items()]
-    serve_proxy(
-        create_proxy(gateway, purse),
-        host,
-        port,
-        lambda: render.emit(cli.as_json, facts, lambda console: console.print(render.facts(pairs))),
-    )
+
+    def announce(url: str) -> None:
+        facts = {
+            "base_url": f"{url}/v1",
+            "gateway": gateway,
+            "payer": account.address,
+            "spent_today_usd6": limit.spent_usd6,
+            "per_day_usd6": parse_amount(per_day, "--per-day"),
+        }
+        pairs = [render.fact(name, value) for name, value in facts.items()]
+        render.emit(cli.as_json, facts, lambda console: console.print(render.facts(pairs)))
+
+    serve_proxy(create_proxy(gateway, purse), host, port, announce)

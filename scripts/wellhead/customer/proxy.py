@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import httpx
-import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
@@ -19,7 +18,10 @@ from wellhead.customer.clients import paying_client
 from wellhead.customer.once import PaidButUnanswered
 from wellhead.customer.purse import Purse
 from wellhead.errors import Refused
+from wellhead.listener import listen
+from wellhead.serving import Bounds, serve
 
+BOUNDS = Bounds(connections=1_000, grace_seconds=5)
 PASSED_HEADERS = ("content-type", "retry-after", "payment-response")
 
 
@@ -55,10 +57,10 @@ def create_proxy(gateway_url: str, purse: Purse, timeout_seconds: float = 600) -
     return Starlette(routes=[Route("/v1/{path:path}", forward, methods=methods)], lifespan=lifespan)
 
 
-def serve_proxy(app: Starlette, host: str, port: int, announce: Callable[[], None]) -> None:
-    """Serve until SIGTERM or SIGINT."""
-    announce()
-    uvicorn.run(app, host=host, port=port, log_level="warning", access_log=False)
+def serve_proxy(app: Starlette, host: str, port: int, announce: Callable[[str], None]) -> None:
+    """Serve until SIGTERM or SIGINT. `announce` gets the URL once connections are taken. Raises Refused before that."""
+    with listen(host, port) as listener:
+        serve(app, listener, BOUNDS, announce)
 
 
 class _PassedOn(StreamingResponse):

@@ -6,9 +6,8 @@ import asyncio
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from wellhead.bounded_connection import BODY_TIMEOUT_SECONDS
 from wellhead.gateway.openai_shape import RequestError, refusal
-
-BODY_TIMEOUT_SECONDS = 30
 
 
 class BodyLimit:

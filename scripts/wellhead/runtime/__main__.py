@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import argparse
 import os
-import signal
 import sys
 from pathlib import Path
 
 DEFAULT_PORT = 8600
-SHUTDOWN_GRACE_SECONDS = 4
 # One thread per library: on a small machine two BLAS threads cost more in tail latency than they gain.
 SINGLE_THREAD = {
     **dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "RAYON_NUM_THREADS"), "1"),
@@ -18,36 +16,29 @@ SINGLE_THREAD = {
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Serve until SIGTERM or SIGINT; 0 after an orderly stop, 1 if the model cannot be loaded."""
+    """Serve until SIGTERM or SIGINT; 0 after an orderly stop, 1 if the model or the port is not to be had."""
     options = _parser().parse_args(arguments)
     os.environ.update(SINGLE_THREAD)  # read once, when numpy is imported: hence the late imports
-    import uvicorn
-
+    from wellhead.errors import Refused
+    from wellhead.listener import listen
     from wellhead.runtime.app import create_app
     from wellhead.runtime.embedder import MiniLM
     from wellhead.runtime.energy import EnergyEstimate
     from wellhead.runtime.metrics import NodeMetrics
     from wellhead.runtime.weights import WeightsError, packaged_folder
+    from wellhead.serving import Bounds, serve
 
     try:
         embedder = MiniLM(options.model_dir or packaged_folder())
-    except WeightsError as error:
+        listener = listen(options.host, options.port)
+    except (WeightsError, Refused) as error:
         print(f"wellhead.runtime refuses to start: {error}", file=sys.stderr)
         return 1
     app = create_app(embedder, NodeMetrics(EnergyEstimate(options.watts_per_core)))
-    config = uvicorn.Config(
-        app,
-        host=options.host,
-        port=options.port,
-        access_log=False,
-        timeout_graceful_shutdown=SHUTDOWN_GRACE_SECONDS,
-    )
-    # uvicorn stops in order, then raises the signal again; that second one has nothing left to do.
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: None)
-    server = uvicorn.Server(config)
-    server.run()
-    return 0 if server.started else 1
+    with listener:
+        bounds = Bounds(connections=1_000, grace_seconds=4)
+        serve(app, listener, bounds, lambda url: print(f"node running on {url}", flush=True))
+    return 0
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -10,7 +10,6 @@ import socket
 from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any
 
-import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -20,11 +19,12 @@ from wellhead.errors import Refused
 from wellhead.oracle.daemon.progress import Progress
 from wellhead.oracle.exchange.mail import mail_route
 from wellhead.oracle.exchange.post import Post
+from wellhead.serving import Bounds
+from wellhead.serving import serve as serve_bounded
 
 HEALTH_PATH, METRICS_PATH, STATUS_PATH = "/healthz", "/metrics", "/status"
 # Each may have a letter of some megabytes on its way.
-MAX_CONNECTIONS = 64
-SHUTDOWN_GRACE_SECONDS = 5
+BOUNDS = Bounds(connections=64, grace_seconds=5)
 _log = logging.getLogger(__name__)
 
 
@@ -81,23 +81,6 @@ def create_app(
 def serve(app: Starlette, listener: socket.socket, announce: Callable[[str], None]) -> None:
     """Until SIGTERM or SIGINT. `announce` gets the URL once connections are taken. Raises Refused when the reporter's
     work has failed: whoever keeps it running is to start it again."""
-    server = uvicorn.Server(
-        uvicorn.Config(
-            app,
-            ws="none",
-            limit_concurrency=MAX_CONNECTIONS,
-            log_config=None,
-            access_log=False,
-            proxy_headers=False,
-            server_header=False,
-            timeout_graceful_shutdown=SHUTDOWN_GRACE_SECONDS,
-        )
-    )
-    # uvicorn stops in order, then raises the signal again; that second one has nothing left to do.
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: None)
-    host, port = listener.getsockname()[:2]
-    announce(f"http://{host}:{port}")
-    server.run(sockets=[listener])
+    serve_bounded(app, listener, BOUNDS, announce)
     if app.state.failure is not None:
         raise Refused(f"the reporter's work has failed: {app.state.failure!r}")

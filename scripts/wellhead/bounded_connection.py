@@ -1,7 +1,7 @@
-"""A client's connection, bounded before anything of a request is looked at: heads in bytes, all in time.
+"""A client's connection, bounded before anything of a request is looked at: heads in bytes, all in time and number.
 
-uvicorn bounds neither a head nor how long one may take, and waits for ever for a client that does not read what it was
-sent.
+uvicorn bounds neither a head nor how long one may take, waits for ever for a client that does not read what it was
+sent, and answers 503 to everybody while strangers hold all connections without asking for anything.
 """
 
 from __future__ import annotations
@@ -11,13 +11,12 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from wellhead.gateway.body_limit import BODY_TIMEOUT_SECONDS
-
 # Of a request all that is not body: its first line, its headers, and what may come after a body in chunks. Payments
 # have some kilobytes.
 MAX_HEAD_BYTES = 1 << 16
 HEAD_TIMEOUT_SECONDS = 15.0
-# The body's own limit has its say first, and can still answer.
+# What an application may allow for a body at most: so its own limit has its say first, and can still answer.
+BODY_TIMEOUT_SECONDS = 30
 REQUEST_TIMEOUT_SECONDS = HEAD_TIMEOUT_SECONDS + BODY_TIMEOUT_SECONDS
 # A client that takes nothing of its answer for so long has gone.
 STALL_SECONDS = 60.0
@@ -39,6 +38,8 @@ class BoundedConnection(HttpToolsProtocol):
         self._head_bytes = 0
         self._due: float | None = None
         self._unread_bytes, self._unread_since = 0, 0.0
+        # When the client began to be waited for, last: whoever sends a byte now and then is waited for all the same.
+        self._awaited_since = self.loop.time()
         self._looking: asyncio.TimerHandle | None = None
 
     # As asyncio and the parser call it --------------------------------------------------------------
@@ -47,6 +48,8 @@ class BoundedConnection(HttpToolsProtocol):
         super().connection_made(transport)
         self._due = self.loop.time() + HEAD_TIMEOUT_SECONDS
         self._looking = self.loop.call_later(self.look_seconds, self._look)
+        if self.limit_concurrency is not None and len(self.connections) >= self.limit_concurrency:
+            self._make_room()
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._looking is not None:
@@ -76,6 +79,10 @@ class BoundedConnection(HttpToolsProtocol):
         self._head_bytes, self._due = 0, None
         super().on_message_complete()
 
+    def on_response_complete(self) -> None:
+        self._awaited_since = self.loop.time()
+        super().on_response_complete()
+
     def _refuse_head(self) -> None:
         if self.transport.is_closing():
             return
@@ -85,6 +92,24 @@ class BoundedConnection(HttpToolsProtocol):
             self.transport.close()
         else:  # an answer is on its way
             self.transport.abort()
+
+    # Number -----------------------------------------------------------------------------------------
+
+    def _make_room(self) -> None:
+        """Hang up on the one whose client is waited for longest: to ask for something, else to read what it was sent.
+        If every other one is at work, this one will be answered 503."""
+        others = [one for one in self.connections if isinstance(one, BoundedConnection) and one is not self]
+        awaited = [one for one in others if one._awaits_request()]
+        awaited = awaited or [one for one in others if one.transport.get_write_buffer_size()]
+        if awaited:
+            longest = min(awaited, key=lambda one: one._awaited_since)
+            self.connections.discard(longest)
+            longest.transport.abort()
+
+    def _awaits_request(self) -> bool:
+        if self.pipeline:
+            return False
+        return self.cycle is None or self.cycle.response_complete or self.cycle.more_body
 
     # Time -------------------------------------------------------------------------------------------
 
