@@ -10,13 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from eth_account.signers.local import LocalAccount
+from eth_typing import ChecksumAddress
+from eth_utils import to_checksum_address
 
 from wellhead.chain.contracts.telemetry_oracle import Round
 from wellhead.chain.keys import local_account
 from wellhead.errors import Refused
-from wellhead.oracle.daemon.chain_view import ChainView
+from wellhead.oracle.daemon.chain_view import Brought, ChainView
 from wellhead.oracle.daemon.history import History
 from wellhead.oracle.daemon.progress import Progress
+from wellhead.oracle.daemon.pusher import Pusher, PushPolicy
 from wellhead.oracle.daemon.reporter import Pace, Reporter
 from wellhead.oracle.daemon.store import ReporterStore, StoredReport
 from wellhead.oracle.daemon.transmitter import Transmitter
@@ -32,8 +35,9 @@ from wellhead.oracle.observation import Counters, Observation, Window
 from wellhead.oracle.records.store import RecordStore
 from wellhead.oracle.schedule import Schedule
 from wellhead.oracle.sources.finding import Evidence
+from wellhead.reference.merkle import Branch, branch_of, root_from
 from wellhead.reference.quorum import report_hash, verify
-from wellhead.reference.record import NodeRecord, difference, unpack_entries
+from wellhead.reference.record import NodeRecord, difference, pack_entries, unpack_entries
 
 GENESIS = 1_700_000_000 // 300 * 300
 WINDOW_SECONDS, SLOT_MS = 300, 10_000
@@ -69,6 +73,8 @@ class StandInChain:
         self.gpus: dict[int, int] = {NODE: 1}
         self.refused: list[str] = []
         self.sent: list[tuple[str, int]] = []
+        self.brought_by: dict[int, str] = {}
+        self.pushes: list[tuple[str, int, dict[int, NodeRecord]]] = []
 
     @property
     def latest(self) -> int:
@@ -103,7 +109,19 @@ class StandInChain:
         except Refused as error:
             self.refused.append(str(error))
             raise
-        self.reports[report.round] = report
+        self.reports[report.round], self.brought_by[report.round] = report, sender
+
+    def push(self, sender: str, round_number: int, part: Branch) -> None:
+        """As the contract, of a part that the round's root proves."""
+        assert root_from(branch_of(part.entries), part.proof) == self.reports[round_number].root
+        self.pushes.append((sender, round_number, dict(unpack_entries(part.entries))))
+
+    def pushed(self, round_number: int) -> dict[int, NodeRecord]:
+        """With the round's report, and after it."""
+        found = dict(unpack_entries(self.reports[round_number].pushed))
+        for _, number, records in self.pushes:
+            found |= records if number == round_number else {}
+        return found
 
 
 class StandInView(ChainView):
@@ -144,7 +162,23 @@ class StandInView(ChainView):
     def entries_of(self, round_number: int, root: bytes) -> list[bytes]:
         self._trouble("entries_of")
         found = self.chain.reports.get(round_number)
-        return [found.pushed] if found is not None and found.root == root else []
+        return (
+            [pack_entries(self.chain.pushed(round_number))]
+            if found is not None and found.root == root
+            else []
+        )
+
+    def brought(self, round_number: int) -> Brought | None:
+        self._trouble("brought")
+        found = self.chain.brought_by.get(round_number)
+        return None if found is None else Brought(found, 1)
+
+    def pushed_nodes(self, round_number: int, since_block: int) -> set[int]:
+        self._trouble("pushed_nodes")
+        assert since_block == 1
+        return {
+            node for _, number, records in self.chain.pushes if number == round_number for node in records
+        }
 
     def gpu_count(self, node: int) -> int | None:
         self._trouble("gpu_count")
@@ -165,6 +199,19 @@ class StandInTransmitter(Transmitter):
 
     def balance_wei(self) -> int:
         return 10**18
+
+    @property
+    def address(self) -> ChecksumAddress:
+        return to_checksum_address(self.sender)
+
+    @property
+    def is_idle(self) -> bool:
+        return self._waiting is None
+
+    def push(self, round_number: int, part: Branch) -> None:
+        self._step("before it is pushed")
+        self.chain.push(self.sender, round_number, part)
+        self._step("after it was pushed")
 
     def transmit(self, report: StoredReport) -> None:
         self._step("before it is sent")
@@ -238,6 +285,7 @@ class Site:
         self.reporter: Reporter | None = None
         self.transmitter = StandInTransmitter(world.chain, account.address, self._step)
         self.progress = Progress(WINDOW_SECONDS, dry=False)
+        self.pushing = PushPolicy()
         self.down = False
 
     def _step(self, name: str) -> None:
@@ -256,10 +304,16 @@ class Site:
             loop = asyncio.get_running_loop()
             self.progress = Progress(WINDOW_SECONDS, dry=False, clock=loop.time)
             self.transmitter = StandInTransmitter(self.world.chain, self.account.address, self._step)
+            pusher = Pusher(view, records, self.transmitter, self.account.address, self.pushing, self._clock)
             fleet = StandInFleet(self.account.address, self.nodes, self.ahead_seconds)
             self.reporter = Reporter(
                 *(self.account, view, schedule, Witness(schedule, fleet, self.progress), store),
-                *(History(view, store, records, []), self.progress, self.transmitter),
+                *(
+                    History(view, store, records, self.world.keepers_beside(self)),
+                    self.progress,
+                    self.transmitter,
+                    pusher,
+                ),
                 patience=PATIENCE,
                 pace=PACE,
                 clock=self._clock,
@@ -339,6 +393,16 @@ class Wires:
             return None
 
 
+class Neighbour:
+    """What another reporter keeps, served."""
+
+    def __init__(self, site: Site) -> None:
+        self._records = RecordStore(site.folder / "records", PACE.keep_rounds)
+
+    def fetch(self, store: RecordStore, round_number: int, root: bytes, **_: float) -> None:
+        store.write_entries(round_number, self._records.entries(round_number), root)
+
+
 class World:
     """A chain and its reporters."""
 
@@ -346,6 +410,7 @@ class World:
         accounts = [local_account(f"reporter-{number}") for number in range(count)]
         self.chain = StandInChain(config_of(accounts))
         self.failed_letters: list[str] = []
+        self.shares_records = False
         self.passes: Callable[[Site, Site, Message], bool] = lambda *_: True
         self.sites = []
         for number, account in enumerate(accounts):
@@ -354,6 +419,9 @@ class World:
 
     def others(self, site: Site) -> list[Site]:
         return [one for one in self.sites if one is not site]
+
+    def keepers_beside(self, site: Site) -> list[Neighbour]:
+        return [Neighbour(other) for other in self.others(site)] if self.shares_records else []
 
     def by_leadership(self, round_number: int) -> list[Site]:
         """Who leads first, second, …"""

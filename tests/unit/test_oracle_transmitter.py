@@ -16,10 +16,13 @@ from wellhead.chain.revert import ContractRefused
 from wellhead.oracle.daemon import transmitter as module
 from wellhead.oracle.daemon.store import StoredReport
 from wellhead.oracle.daemon.transmitter import Transmitter
+from wellhead.reference.merkle import Branch
 
 ACCOUNT = local_account("transmitter-0")
 REPORT = StoredReport(4, 3, b"\x01" * 23, b"\x02" * 32, b"\x03" * 36, b"\x04" * 192, ACCOUNT.address)
 ROOT = b"\x05" * 23
+PART = Branch(b"\x07" * 72, [])
+PUSH = "records of round 3, of 2 nodes"
 
 
 class StandInOutbox:
@@ -28,6 +31,7 @@ class StandInOutbox:
     def __init__(self) -> None:
         self.problem = ""
         self.submitted: list[str] = []
+        self.closed: list[tuple[str, str]] = []
         self.open: Entry | None = None
         self.fate = ""
 
@@ -38,14 +42,16 @@ class StandInOutbox:
             return UnderWay(self.open, self.open.newest, mined=False)
         return Decision(self.open, self.fate, None, "")
 
-    def close(self, _decision: Decision) -> None:
+    def close(self, decision: Decision) -> None:
+        self.closed.append((decision.entry.call.subject, decision.state))
         self.open, self.fate = None, ""
 
-    def submit(self, call: Call) -> None:
+    def submit(self, call: Call) -> UnderWay:
         assert self.open is None
         self.submitted.append(call.subject)
         signed = Signed(b"\x06" * 32, b"", Fees(1, 1), 0)
         self.open = Entry(len(self.submitted), 0, call, "open", [signed])
+        return UnderWay(self.open, signed, mined=False)
 
 
 class Stage:
@@ -56,7 +62,9 @@ class Stage:
         self.refusal: ContractRefused | None = None
         self.outbox = StandInOutbox()
         function = SimpleNamespace(_encode_transaction_data=lambda: "0x00")
-        oracle = SimpleNamespace(w3=None, address="0x" + "5f" * 20, report=lambda *_: function)
+        oracle = SimpleNamespace(
+            w3=None, address="0x" + "5f" * 20, report=lambda *_: function, push=lambda *_: function
+        )
         view: Any = SimpleNamespace(
             oracle=oracle, latest_round=lambda: max(self.rounds), posted=self.rounds.get
         )
@@ -124,3 +132,45 @@ def test_what_goes_on_from_a_vetoed_round_is_not_sent(stage: Stage) -> None:
     stage.transmitter.transmit(REPORT)
     stage.transmitter.advance()
     assert stage.outbox.submitted == []
+
+
+def test_a_push_that_is_under_way_gives_way_to_a_report(stage: Stage) -> None:
+    stage.transmitter.push(3, PART)
+    stage.transmitter.transmit(REPORT)
+    assert stage.outbox.submitted == [PUSH, "round 4"]
+    assert stage.outbox.closed == [(PUSH, DROPPED)]
+
+
+def test_so_does_one_that_an_earlier_process_left(stage: Stage) -> None:
+    stage.outbox.submit(Call("0x", b"", 0, PUSH))
+    stage.transmitter.transmit(REPORT)
+    assert stage.outbox.submitted == [PUSH, "round 4"]
+
+
+def test_nothing_is_pushed_while_anything_else_is_under_way_or_waits(stage: Stage) -> None:
+    stage.transmitter.push(3, PART)
+    stage.transmitter.push(3, PART)
+    assert stage.outbox.submitted == [PUSH]
+    assert not stage.transmitter.is_idle
+    stage.outbox.fate = FINAL
+    stage.transmitter.advance()
+    assert stage.transmitter.is_idle
+    stage.refusal = ContractRefused("TelemetryOracle_WindowNotEnded", {}, "the window has not ended")
+    stage.transmitter.transmit(REPORT)
+    stage.refusal = None
+    stage.transmitter.push(3, PART)
+    assert stage.outbox.submitted == [PUSH, "round 4"]
+
+
+def test_a_push_that_reverts_stands_in_no_reports_way(stage: Stage) -> None:
+    stage.transmitter.push(3, PART)
+    stage.outbox.fate = REVERTED
+    stage.transmitter.transmit(REPORT)
+    assert stage.outbox.submitted == [PUSH, "round 4"]
+
+
+def test_what_is_refused_is_not_pushed(stage: Stage) -> None:
+    stage.refusal = ContractRefused("TelemetryOracle_RoundVetoed", {}, "round 3 was vetoed")
+    with pytest.raises(ContractRefused, match="round 3 was vetoed"):
+        stage.transmitter.push(3, PART)
+    assert stage.transmitter.is_idle

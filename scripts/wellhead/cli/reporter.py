@@ -16,6 +16,7 @@ from wellhead.cli.options import (
 )
 from wellhead.cli.session import Session
 from wellhead.errors import Misused
+from wellhead.oracle.pushing import DEFAULT_MAX_PUSHED
 from wellhead.units import parse_address, parse_duration
 
 
@@ -48,6 +49,14 @@ def run(
         str, typer.Option("--step", help="How long others are waited for in each step of a round.")
     ] = "20s",
     poll: Annotated[str, typer.Option("--poll", help="How often the chain is asked.")] = "5s",
+    push_nodes: Annotated[
+        int,
+        typer.Option(
+            "--push-nodes",
+            min=0,
+            help="--gas pays for records that a report has no room for, in rounds of up to so many nodes; 0 for none.",
+        ),
+    ] = DEFAULT_MAX_PUSHED,
     factor: Annotated[
         int, typer.Option("--factor", min=1, help="Local chains: seconds that an observed one stands for.")
     ] = 1,
@@ -74,6 +83,7 @@ def run(
     from wellhead.listener import listen
     from wellhead.oracle.daemon.assembly import Settings, assemble, assemble_dry
     from wellhead.oracle.daemon.listening import serve
+    from wellhead.oracle.daemon.pusher import PushPolicy
     from wellhead.oracle.daemon.reporter import Pace
     from wellhead.oracle.exchange.play import Patience
     from wellhead.oracle.fleet_file import read_fleet
@@ -99,6 +109,7 @@ def run(
             poll=parse_duration(poll, "--poll"),
             transmit=seconds,
         ),
+        pushing=PushPolicy(max_nodes=push_nodes),
         factor=factor,
         anchor_ms=anchor_ms,
     )

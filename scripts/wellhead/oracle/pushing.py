@@ -13,6 +13,9 @@ from wellhead.reference.merkle import Branch, RecordTree
 
 # Of more nodes a report names the root alone. Reporters sign what it pushes, so they all draw the line here.
 MAX_REPORTED = 256
+# Of more nodes reporters push nothing by themselves unless told to. So many cost some 7 million gas in every window;
+# whoever needs a larger fleet's figures on the chain proves those that he needs.
+DEFAULT_MAX_PUSHED = 1_000
 DEFAULT_BUDGET = 10_000_000  # gas; a third of a block of Ethereum's older and most other chains' size
 
 

@@ -24,6 +24,7 @@ from wellhead.oracle.daemon.evidence import evidence_routes
 from wellhead.oracle.daemon.history import History
 from wellhead.oracle.daemon.listening import create_app
 from wellhead.oracle.daemon.progress import Progress
+from wellhead.oracle.daemon.pusher import Pusher, PushPolicy
 from wellhead.oracle.daemon.reporter import Pace, Reporter
 from wellhead.oracle.daemon.store import ReporterStore
 from wellhead.oracle.daemon.transmitter import Transmitter
@@ -53,6 +54,7 @@ class Settings:
     patience: Patience = field(default_factory=Patience)
     pace: Pace = field(default_factory=Pace)
     sending: SendingPolicy = field(default_factory=SendingPolicy)
+    pushing: PushPolicy = field(default_factory=PushPolicy)
     factor: int = 1
     """Of a local chain alone: chain seconds that an observed second stands for."""
     anchor_ms: int | None = None
@@ -81,14 +83,16 @@ def assemble(
     wall_seconds = schedule.window_seconds / schedule.scale.factor
     _require_time(settings, wall_seconds)
     progress = Progress(wall_seconds, dry=False)
-    transmitter = None
+    transmitter = pusher = None
     if gas_payer is not None:
         journal = OutboxJournal(store.engine, time.time, oracle.w3.eth.chain_id, gas_payer.address)
         outbox = Outbox(oracle.w3, gas_payer, journal, settings.sending, time.time)
         transmitter = Transmitter(view, gas_payer, outbox)
+        pusher = Pusher(view, records, transmitter, account.address, settings.pushing, time.time)
     fleet = Fleet(settings.fleet, account.address)
     reporter = Reporter(
-        *(account, view, schedule, Witness(schedule, fleet, progress), store, history, progress, transmitter),
+        *(account, view, schedule, Witness(schedule, fleet, progress), store, history, progress),
+        *(transmitter, pusher),
         patience=settings.patience,
         pace=settings.pace,
     )
@@ -113,6 +117,7 @@ def assemble(
             "reporter": account.address,
             **progress.status(),
             "transmission": problem,
+            "pushing": "" if pusher is None else pusher.state,
             "said_two_things": said_two_things,
         }
 

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from wellhead.chain.contracts.node_registry import NodeRegistry
 from wellhead.chain.contracts.telemetry_oracle import Round, TelemetryOracle
 from wellhead.chain.local import chain_time
+from wellhead.chain.logs import events_of
 from wellhead.errors import Misused, Refused
 from wellhead.oracle.draft import OracleConfig
 from wellhead.oracle.onchain import read_config
-from wellhead.reference.record import NodeRecord
+from wellhead.reference.record import NodeRecord, unpack_entries
+
+
+class Brought(NamedTuple):
+    """How a report came to the chain."""
+
+    transmitter: str
+    block: int
 
 
 class ChainView:
@@ -70,6 +80,17 @@ class ChainView:
     def entries_of(self, round_number: int, root: bytes) -> list[bytes]:
         """The packed records that were pushed with the round's report of that root, or after it."""
         return [one.records for one in self.oracle.reports([round_number]) if one.root == root]
+
+    def brought(self, round_number: int) -> Brought | None:
+        """Who brought the round's report, and in which block; None if nobody did."""
+        found = self.oracle.events("Reported", round=round_number)
+        return Brought(found[-1]["args"]["transmitter"], found[-1]["blockNumber"]) if found else None
+
+    def pushed_nodes(self, round_number: int, since_block: int) -> set[int]:
+        """Whose records of the round were pushed after its report, which was in block `since_block`."""
+        event, filters = self.oracle.contract.events["RecordsPushed"](), {"round": round_number}
+        found = events_of(self.oracle.w3, event, since_block, filters)
+        return {node for one in found for node, _ in unpack_entries(bytes(one["args"]["records"]))}
 
     def gpu_count(self, node: int) -> int | None:
         """As registered; None for a node that is not."""

@@ -21,6 +21,7 @@ from wellhead.errors import Refused
 from wellhead.oracle.daemon.chain_view import ChainView
 from wellhead.oracle.daemon.history import History
 from wellhead.oracle.daemon.progress import Progress
+from wellhead.oracle.daemon.pusher import Pusher
 from wellhead.oracle.daemon.store import ReporterStore, StoredReport
 from wellhead.oracle.daemon.transmitter import Transmitter
 from wellhead.oracle.daemon.witness import Witness
@@ -67,16 +68,18 @@ class Reporter:
         history: History,
         progress: Progress,
         transmitter: Transmitter | None,
+        pusher: Pusher | None,
         *,
         patience: Patience,
         pace: Pace,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """`account` signs what is seen and reported; without a `transmitter` others must bring it to the chain. `clock`
-        tells seconds since the epoch."""
+        """`account` signs what is seen and reported; without a `transmitter` others must bring it to the chain, and
+        without a `pusher` what is too large for a report. `clock` tells seconds since the epoch."""
         self._account, self._view, self._schedule, self._witness = account, view, schedule, witness
         self._store, self._history, self._progress = store, history, progress
         self._transmitter, self._patience, self._pace, self._clock = transmitter, patience, pace, clock
+        self._pusher = pusher
         self._last_tried = 0
         # An agreed report, and from when on by the loop's clock it is this reporter's turn to bring it.
         self._later: tuple[float, StoredReport] | None = None
@@ -90,6 +93,7 @@ class Reporter:
             tasks.create_task(self._witness.fleet.run())
             tasks.create_task(self._again("what is under way is not looked after", self._look))
             tasks.create_task(self._again("records are not kept", self._catch_up))
+            tasks.create_task(self._again("records are not pushed", self._push))
             tasks.create_task(self._again("no round is begun", lambda: self._report(peers)))
 
     async def _again(self, otherwise: str, work: Callable[[], Awaitable[None]]) -> None:
@@ -120,6 +124,10 @@ class Reporter:
     async def _catch_up(self) -> None:
         """Apart from the rounds: a peer that gives its records slowly must hold up none."""
         await asyncio.to_thread(self._history.catch_up)
+
+    async def _push(self) -> None:
+        if self._pusher is not None:
+            await asyncio.to_thread(self._pusher.advance)
 
     async def _report(self, peers: Peers) -> None:
         while (round_number := await asyncio.to_thread(self._due)) is not None:

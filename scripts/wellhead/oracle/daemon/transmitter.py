@@ -6,16 +6,22 @@ import logging
 import threading
 
 from eth_account.signers.local import LocalAccount
+from eth_typing import ChecksumAddress
 from web3 import Web3
+from web3.contract.contract import ContractFunction
 
-from wellhead.chain.outbox.journal import FINAL, REVERTED, Call
+from wellhead.chain.outbox.journal import DROPPED, FINAL, REVERTED, Call
 from wellhead.chain.outbox.sender import Decision, Outbox
 from wellhead.chain.revert import ContractRefused
 from wellhead.chain.transact import Sender
 from wellhead.oracle.daemon.chain_view import ChainView
 from wellhead.oracle.daemon.store import StoredReport
+from wellhead.reference.merkle import Branch
+from wellhead.reference.record import ENTRY_BYTES
 
 GAS_MARGIN_PERCENT = 25
+# How the subjects of pushes begin, in the journal too: what an earlier process left is known by it.
+_PUSH = "records of round"
 _log = logging.getLogger(__name__)
 
 
@@ -28,6 +34,17 @@ class Transmitter:
         # The newest report that the chain does not have yet, as far as is known.
         self._waiting: StoredReport | None = None
         self._refusal = ""
+        self._under_way = False
+
+    @property
+    def address(self) -> ChecksumAddress:
+        """Who pays."""
+        return self._sender.address
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing was under way or waited when it was last looked after."""
+        return self._waiting is None and not self._under_way
 
     @property
     def problem(self) -> str:
@@ -50,17 +67,35 @@ class Transmitter:
         with self._lock:
             self._advance()
 
+    def push(self, round_number: int, part: Branch) -> None:
+        """Send a part of a reported round's records, if nothing is under way or waits; a report that comes later takes
+        its place. Raises ContractRefused."""
+        with self._lock:
+            self._advance()
+            if self.is_idle:
+                subject = f"{_PUSH} {round_number}, of {len(part.entries) // ENTRY_BYTES} nodes"
+                self._bring(self._view.oracle.push(round_number, *part), subject)
+
     def _advance(self) -> None:
         while isinstance(now := self._outbox.advance(), Decision):
             if now.state == FINAL:
                 _log.info("%s counts, in block %s", now.entry.call.subject, now.block)
             else:
                 _log.warning("%s %s: %s", now.entry.call.subject, now.state, now.reason)
-            if now.state == REVERTED:
+            if now.state == REVERTED and self._is_of_waiting(now.entry.call):
                 self._waiting = None  # it was paid for; the next round's report covers it too
             self._outbox.close(now)
+        if now is not None and self._waiting is not None and now.entry.call.subject.startswith(_PUSH):
+            # The report goes first, on the same nonce. Is the push mined all the same, no harm is done; is it not, its
+            # part is missing and pushed anew.
+            self._outbox.close(Decision(now.entry, DROPPED, None, "a report takes its place"))
+            now = None
+        self._under_way = now is not None
         if now is None and self._waiting is not None:
             self._submit(self._waiting)
+
+    def _is_of_waiting(self, call: Call) -> bool:
+        return self._waiting is not None and call.subject == _subject(self._waiting)
 
     def _submit(self, report: StoredReport) -> None:
         """It waits on until the chain has the round: what was dropped or refused may pass a moment later."""
@@ -74,11 +109,8 @@ class Transmitter:
             self._waiting = None
             return
         arguments = (report.round, report.root, report.evidence_hash, report.pushed, report.signatures)
-        function = oracle.report(*arguments)
         try:
-            gas = self._sender.simulate(function).gas * (100 + GAS_MARGIN_PERCENT) // 100
-            data = Web3.to_bytes(hexstr=function._encode_transaction_data())
-            self._outbox.submit(Call(oracle.address, data, gas, f"round {report.round}"))
+            self._bring(oracle.report(*arguments), _subject(report))
             self._refusal = ""
         except (
             ContractRefused
@@ -86,3 +118,12 @@ class Transmitter:
             if self._refusal != str(refused):
                 _log.warning("round %s is not taken: %s", report.round, refused)
             self._refusal = str(refused)
+
+    def _bring(self, function: ContractFunction, subject: str) -> None:
+        gas = self._sender.simulate(function).gas * (100 + GAS_MARGIN_PERCENT) // 100
+        data = Web3.to_bytes(hexstr=function._encode_transaction_data())
+        self._under_way = self._outbox.submit(Call(self._view.oracle.address, data, gas, subject)) is not None
+
+
+def _subject(report: StoredReport) -> str:
+    return f"round {report.round}"
