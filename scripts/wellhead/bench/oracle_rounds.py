@@ -34,8 +34,12 @@ WARM_ROUNDS = 1
 
 
 class RoundTime(NamedTuple):
-    """The median over some rounds. The time until a window's last scrapes are in is part of it."""
+    """The median over some rounds. The time until a window's last scrapes are in is part of it.
 
+    `running` of a set of `reporters` were at work and waited for the silent ones, for one step; `signatures` make a report.
+    """
+
+    running: int
     reporters: int
     signatures: int
     settle_seconds: float
@@ -43,8 +47,8 @@ class RoundTime(NamedTuple):
     slowest_seconds: float
 
 
-def measure_rounds(exporters_url: str, reporters: int, faulty: int, rounds: int) -> RoundTime:
-    """Of `reporters` that are all at work, of which up to `faulty` might lie. Raises Refused."""
+def measure_rounds(exporters_url: str, running: int, reporters: int, faulty: int, rounds: int) -> RoundTime:
+    """With `running` of a set of `reporters` at work, of which up to `faulty` might lie. Raises Refused."""
     with TemporaryDirectory(prefix="wellhead-bench-") as name, ExitStack() as stack:
         folder = Path(name)
         chain = stack.enter_context(local.running("anvil", log=folder / "chain.log"))
@@ -65,9 +69,10 @@ def measure_rounds(exporters_url: str, reporters: int, faulty: int, rounds: int)
         fleet = folder / "fleet.json"
         fleet.write_text(json.dumps(_fleet(chain, node, exporters_url)))
         stack.enter_context(FastClock(w3, genesis, schedule.anchor_ms, FACTOR))
-        daemons = _start(stack, folder, chain.url, fleet, schedule, reporters)
+        daemons = _start(stack, folder, chain.url, fleet, schedule, running, reporters)
         taken = _watch(oracle, schedule, rounds, daemons)
         return RoundTime(
+            running,
             reporters,
             oracle.quorum(),
             SETTLE_SECONDS,
@@ -88,12 +93,14 @@ def _start(
     rpc_url: str,
     fleet: Path,
     schedule: Schedule,
-    count: int,
+    running: int,
+    reporters: int,
 ) -> list[ManagedProcess]:
-    urls = {number: f"http://{local.HOST}:{local.free_port()}" for number in range(count)}
+    """At the others' addresses nobody listens, as it is with reporters that are down."""
+    urls = {number: f"http://{local.HOST}:{local.free_port()}" for number in range(reporters)}
     daemons = []
     rounds = LocalRound(schedule.anchor_ms, FACTOR, SETTLE_SECONDS, STEP_SECONDS)
-    for number in urls:
+    for number in range(running):
         data = folder / f"reporter-{number}"
         started = command(number, urls, fleet, data, rounds, rpc_url, folder)
         daemon = ManagedProcess(started, folder / f"reporter-{number}.log")
