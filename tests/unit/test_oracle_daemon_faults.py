@@ -8,6 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from requests.exceptions import ConnectionError as LineDown
+from sqlalchemy.exc import OperationalError
+from web3.exceptions import Web3RPCError
+
+import virtual_time
 from reporter_world import (
     GENESIS,
     NODE,
@@ -20,11 +25,6 @@ from reporter_world import (
     replaced,
     serving,
 )
-from requests.exceptions import ConnectionError as LineDown
-from sqlalchemy.exc import OperationalError
-from web3.exceptions import Web3RPCError
-
-import virtual_time
 from wellhead.oracle.exchange.messages import Kind, Message
 
 TROUBLES = [LineDown("refused"), Web3RPCError("header not found"), ValueError("<html>"), KeyError("result")]

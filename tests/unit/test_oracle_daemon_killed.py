@@ -5,9 +5,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from reporter_world import NODE, SLOTS, TOKENS_PER_SLOT, WINDOW_SECONDS, Killed, World
-
 import virtual_time
+from reporter_world import NODE, SLOTS, TOKENS_PER_SLOT, WINDOW_SECONDS, Killed, World
 from wellhead.oracle.exchange.messages import Kind
 
 ROUND = 1

@@ -6,9 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from reporter_world import GENESIS, NODE, WINDOW_SECONDS, Site, World, now, serving
 
 import virtual_time
+from reporter_world import GENESIS, NODE, WINDOW_SECONDS, Site, World, now, serving
 from wellhead.errors import Misused, Refused
 from wellhead.oracle import draft, pushing
 from wellhead.oracle.daemon import pusher, store

@@ -7,6 +7,9 @@ import logging
 from pathlib import Path
 
 import pytest
+from requests.exceptions import ConnectionError as LineDown
+
+import virtual_time
 from reporter_world import (
     GENESIS,
     NODE,
@@ -22,9 +25,6 @@ from reporter_world import (
     now,
     serving,
 )
-from requests.exceptions import ConnectionError as LineDown
-
-import virtual_time
 from wellhead.cli.reporter import run
 from wellhead.errors import Misused
 from wellhead.oracle.daemon.progress import Progress

@@ -36,7 +36,7 @@ WARM_ROUNDS = 1
 class RoundTime(NamedTuple):
     """The median over some rounds. The time until a window's last scrapes are in is part of it.
 
-    `running` of a set of `reporters` were at work and waited for the silent ones, for one step; `signatures` make a report.
+    `running` of a set of `reporters` were at work, and waited a step for the silent ones; `signatures` make a report.
     """
 
     running: int
