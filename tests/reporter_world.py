@@ -35,6 +35,7 @@ from wellhead.oracle.observation import Counters, Observation, Window
 from wellhead.oracle.records.store import RecordStore
 from wellhead.oracle.schedule import Schedule
 from wellhead.oracle.sources.finding import Evidence
+from wellhead.oracle.trigger import Trigger
 from wellhead.reference.merkle import Branch, branch_of, root_from
 from wellhead.reference.quorum import report_hash, verify
 from wellhead.reference.record import NodeRecord, difference, pack_entries, unpack_entries
@@ -45,6 +46,8 @@ SLOTS = WINDOW_SECONDS * 1000 // SLOT_MS
 FINALITY_SECONDS = 900
 NODE = 7
 TOKENS_PER_SLOT = 1_000
+# Half of a slot's seconds, and a third of a watt-hour for each thousand.
+BUSY_MICROS_PER_TOKEN, MICROJOULES_PER_TOKEN = 5_000, 1_234_567
 PATIENCE = Patience(20, 20, 20)
 PACE = Pace(settle=15, poll=5, transmit=20, keep_rounds=8)
 
@@ -253,7 +256,8 @@ class StandInFleet:
                 for slot in range(window.first_slot, window.first_slot + window.slots)
             ]
             states, tokens = "".join(state for state, _ in slots), sum(count for _, count in slots)
-            seen = Observation(self.reporter, node, window, states, Counters(tokens, 0, 0))
+            gained = Counters(tokens, tokens * BUSY_MICROS_PER_TOKEN, tokens * MICROJOULES_PER_TOKEN)
+            seen = Observation(self.reporter, node, window, states, gained)
             found[node] = Sighting(seen, Evidence(()), (), ())
         return found
 
@@ -281,6 +285,7 @@ class Site:
         self.trouble: Callable[[str], None] = lambda _question: None
         self.step: Callable[[str], None] = lambda _step: None
         self.ahead_seconds = 0.0
+        self.trigger: Trigger | None = None
         self.told = Told()
         self.reporter: Reporter | None = None
         self.transmitter = StandInTransmitter(world.chain, account.address, self._step)
@@ -316,6 +321,7 @@ class Site:
                 ),
                 patience=PATIENCE,
                 pace=PACE,
+                trigger=self.trigger,
                 clock=self._clock,
             )
             try:

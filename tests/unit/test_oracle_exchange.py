@@ -82,7 +82,8 @@ class Reporter:
             return is_over
 
         try:
-            return await play.run(self.post, peers, PATIENCE, over)
+            await play.exchange(self.post, peers, PATIENCE)
+            return await play.agree(self.post, peers, PATIENCE, over)
         except Refused:
             return None
 

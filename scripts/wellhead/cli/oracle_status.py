@@ -98,5 +98,14 @@ def _cell(name: str, value: Any) -> tuple[str, str]:
 
 
 def _short(daemon: dict[str, Any]) -> dict[str, Any]:
-    shown = ("url", "reporter", "healthy", "last_round", "lag_seconds", "last_end", "problem")
+    shown = (
+        "url",
+        "reporter",
+        "healthy",
+        "last_round",
+        "lag_seconds",
+        "last_end",
+        "last_decision",
+        "problem",
+    )
     return {name: daemon.get(name, "-") for name in shown}

@@ -17,7 +17,9 @@ from wellhead.cli.options import (
 from wellhead.cli.session import Session
 from wellhead.errors import Misused
 from wellhead.oracle.pushing import DEFAULT_MAX_PUSHED
-from wellhead.units import parse_address, parse_duration
+from wellhead.units import parse_address, parse_bps, parse_duration
+
+DEFAULT_DEVIATION = "5%"
 
 
 def run(
@@ -57,6 +59,22 @@ def run(
             help="--gas pays for records that a report has no room for, in rounds of up to so many nodes; 0 for none.",
         ),
     ] = DEFAULT_MAX_PUSHED,
+    heartbeat: Annotated[
+        str | None,
+        typer.Option(
+            "--heartbeat",
+            help="Leave quiet windows out, but report one so often, like 6h. Consumers can begin and end at reported "
+            "windows alone. Without it every window is reported. Alike at all reporters.",
+        ),
+    ] = None,
+    deviation: Annotated[
+        str | None,
+        typer.Option(
+            "--deviation",
+            help="With --heartbeat: also report when a node's part up or busy differs by so many percent from the last "
+            f"report's; {DEFAULT_DEVIATION} unless given.",
+        ),
+    ] = None,
     factor: Annotated[
         int, typer.Option("--factor", min=1, help="Local chains: seconds that an observed one stands for.")
     ] = 1,
@@ -69,7 +87,7 @@ def run(
     network: NetworkOption = DEFAULT_NETWORK,
     deployments: DeploymentsOption = DEFAULT_DEPLOYMENTS,
 ) -> None:
-    """Watch nodes, agree with the other reporters and see every window reported, until Ctrl-C; only watch without --as.
+    """Watch nodes, agree with the other reporters and see windows reported, until Ctrl-C; only watch without --as.
 
     What it has seen and said is in its data folder before anybody hears of it; started again, it goes on from there.
     """
@@ -77,6 +95,12 @@ def run(
         raise Misused("--gas and --peer are for a reporter that signs what it sees: name its key with --as")
     if signer is not None and not peers:
         raise Misused("a reporter alone reports nothing: name the others, each with --peer ADDRESS=URL")
+    if deviation is not None and heartbeat is None:
+        raise Misused(
+            "--deviation tells which windows are reported beside the heartbeat's: give a --heartbeat too"
+        )
+    if heartbeat is not None and signer is None:
+        raise Misused("--heartbeat is for a reporter that reports: name its key with --as")
     # The servers and clients take a second to import: only those who run a reporter wait for them.
     from wellhead.exclusive import exclusive
     from wellhead.json_logs import log_json
@@ -87,6 +111,7 @@ def run(
     from wellhead.oracle.daemon.reporter import Pace
     from wellhead.oracle.exchange.play import Patience
     from wellhead.oracle.fleet_file import read_fleet
+    from wellhead.oracle.trigger import Trigger
 
     watched = read_fleet(fleet)
     session = Session(network, deployments)
@@ -110,6 +135,11 @@ def run(
             transmit=seconds,
         ),
         pushing=PushPolicy(max_nodes=push_nodes),
+        trigger=None
+        if heartbeat is None
+        else Trigger(
+            parse_duration(heartbeat, "--heartbeat"), parse_bps(deviation or DEFAULT_DEVIATION, "--deviation")
+        ),
         factor=factor,
         anchor_ms=anchor_ms,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -29,7 +30,7 @@ from wellhead.oracle.daemon.reporter import Pace, Reporter
 from wellhead.oracle.daemon.store import ReporterStore
 from wellhead.oracle.daemon.transmitter import Transmitter
 from wellhead.oracle.daemon.watcher import Watcher
-from wellhead.oracle.daemon.witness import Witness
+from wellhead.oracle.daemon.witness import MAX_ROUNDS_AT_ONCE, Witness
 from wellhead.oracle.exchange.mail import HttpPeers
 from wellhead.oracle.exchange.play import Patience
 from wellhead.oracle.fleet import Fleet
@@ -39,6 +40,7 @@ from wellhead.oracle.records.serving import record_routes
 from wellhead.oracle.records.store import RecordStore
 from wellhead.oracle.round import TimeScale
 from wellhead.oracle.schedule import Schedule
+from wellhead.oracle.trigger import Trigger
 
 THREADS = 32
 
@@ -55,6 +57,8 @@ class Settings:
     pace: Pace = field(default_factory=Pace)
     sending: SendingPolicy = field(default_factory=SendingPolicy)
     pushing: PushPolicy = field(default_factory=PushPolicy)
+    trigger: Trigger | None = None
+    """Without any, every window is reported."""
     factor: int = 1
     """Of a local chain alone: chain seconds that an observed second stands for."""
     anchor_ms: int | None = None
@@ -90,11 +94,14 @@ def assemble(
         transmitter = Transmitter(view, gas_payer, outbox)
         pusher = Pusher(view, records, transmitter, account.address, settings.pushing, time.time)
     fleet = Fleet(settings.fleet, account.address)
+    if settings.trigger is not None:
+        require_remembered(settings, settings.trigger, fleet, schedule)
     reporter = Reporter(
         *(account, view, schedule, Witness(schedule, fleet, progress), store, history, progress),
         *(transmitter, pusher),
         patience=settings.patience,
         pace=settings.pace,
+        trigger=settings.trigger,
     )
 
     async def work() -> None:
@@ -148,6 +155,19 @@ def _require_time(settings: Settings, wall_seconds: float) -> None:
         raise Misused(
             f"a round may take {needed:g} s to settle, commit, reveal and propose, and the next window ends after "
             f"{wall_seconds:g} s: allow less for each"
+        )
+
+
+def require_remembered(settings: Settings, trigger: Trigger, fleet: Fleet, schedule: Schedule) -> None:
+    """What is left out must be there for the next report, and for one more if that fails. Raises Misused."""
+    trigger.require_fits(schedule.window_seconds, MAX_ROUNDS_AT_ONCE // 2)
+    pace, patience, remembered = settings.pace, settings.patience, settings.fleet.remember_seconds
+    chain_seconds = trigger.heartbeat_seconds + schedule.window_seconds
+    needed = -(-chain_seconds // schedule.scale.factor) + math.ceil(pace.settle + pace.poll + patience.commit)
+    if fleet.is_live and remembered < needed:
+        raise Misused(
+            f"with a heartbeat of {trigger.heartbeat_seconds} s a report covers looks of {needed} s, and looks are "
+            f"remembered for {remembered} s: set remember_seconds in the file of nodes to {needed} or more"
         )
 
 

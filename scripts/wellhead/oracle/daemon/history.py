@@ -100,6 +100,20 @@ class History:
                 found |= self._search(missing, since)
             return {node: found[node] for node in wanted & found.keys()}
 
+    def before(self, nodes: Iterable[int], since: int) -> dict[int, NodeRecord]:
+        """Each registered node's record in the newest good round before `since` that is kept here; of one that is not
+        in it, nothing counted since genesis."""
+        wanted = set(nodes)
+        round_number = next(self._good_rounds(since), None)
+        found = {} if round_number is None else self._in_round(wanted, round_number)
+        return found | self._first(wanted - found.keys())
+
+    def _first(self, nodes: Iterable[int]) -> dict[int, NodeRecord]:
+        counts = {node: self._view.gpu_count(node) for node in nodes}
+        return {
+            node: first_record(self._view.genesis, gpus) for node, gpus in counts.items() if gpus is not None
+        }
+
     def _search(self, wanted: set[int], since: int) -> dict[int, NodeRecord]:
         found = self._in_round(wanted, since) if since else {}
         for node in sorted(wanted - found.keys()):
@@ -118,11 +132,7 @@ class History:
             if older == wanted:
                 break
             found |= self._in_round(wanted - older, round_number)
-        for node in wanted - found.keys():
-            gpus = self._view.gpu_count(node)
-            if gpus is not None:
-                found[node] = first_record(self._view.genesis, gpus)
-        return found
+        return found | self._first(wanted - found.keys())
 
     def _in_round(self, nodes: Iterable[int], round_number: int) -> dict[int, NodeRecord]:
         found = {}

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from importlib.metadata import version
 from typing import Any
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Enum, Gauge, generate_latest
+
+from wellhead.oracle.trigger import Cause, Decision
 
 # A look at the chain takes moments; without one for so long something is wrong.
 CHAIN_SECONDS = 120.0
+_log = logging.getLogger(__name__)
 
 
 class Progress:
@@ -24,12 +28,18 @@ class Progress:
         self._looked_at = self._ended_at = self._rose_at = clock()
         self._latest: int | None = None
         self._dry = dry
-        self._facts: dict[str, Any] = {"dry": dry, "last_end": "", "problem": ""}
+        self._facts: dict[str, Any] = {"dry": dry, "last_end": "", "last_decision": "", "problem": ""}
         self.registry = CollectorRegistry()
         build = Gauge("wellhead_oracle_build_info", "Version.", ["version"], registry=self.registry)
         build.labels(version("wellhead")).set(1)
         self._rounds = Counter(
             "wellhead_oracle_rounds", "Rounds by how they ended here.", ["end"], registry=self.registry
+        )
+        self._cause = Enum(
+            "wellhead_oracle_last_cause",
+            "Why the last round is reported here, or was left out.",
+            states=[cause.value for cause in Cause],
+            registry=self.registry,
         )
         self._gauges = {
             name: Gauge(f"wellhead_oracle_{name}", help_, registry=self.registry)
@@ -57,11 +67,21 @@ class Progress:
         self._facts["problem"] = why
 
     def ended(self, round_number: int, end: str, why: str = "") -> None:
-        """A round is over here: "agreed", "reported" by others, "given up", or just "observed"."""
+        """A round is over here: "agreed", "reported" by others, "left out", "given up", or just "observed"."""
         self._rounds.labels(end).inc()
         self._facts |= {"last_end": f"round {round_number} {end}", "problem": why}
         if not why:
             self._ended_at = self._clock()
+
+    def decided(self, round_number: int, decision: Decision) -> None:
+        """What was said of a round was judged; one that is left out has ended well, and no report is missing."""
+        verdict = "is to be reported" if decision.reports else "is left out"
+        self._facts["last_decision"] = said = f"round {round_number} {verdict}: {decision.why}"
+        self._cause.state(decision.cause.value)
+        _log.info(said, extra={"round": round_number, "cause": decision.cause.value})
+        if not decision.reports:
+            self.ended(round_number, "left out")
+            self._rose_at = self._ended_at
 
     def set(self, **values: float) -> None:
         """Gauges by name, and facts to show."""

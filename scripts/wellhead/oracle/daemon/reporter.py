@@ -1,5 +1,5 @@
 """A reporter that runs for months without a hand: observe each window, agree with the others, see to it that it is
-reported, keep every record.
+reported where a report is due, keep every record.
 
 Whatever fails costs one round at most: a later report covers all windows since the last good one.
 """
@@ -19,6 +19,7 @@ from web3.exceptions import Web3Exception
 
 from wellhead.errors import Refused
 from wellhead.oracle.daemon.chain_view import ChainView
+from wellhead.oracle.daemon.decider import Decider
 from wellhead.oracle.daemon.history import History
 from wellhead.oracle.daemon.progress import Progress
 from wellhead.oracle.daemon.pusher import Pusher
@@ -26,6 +27,7 @@ from wellhead.oracle.daemon.store import ReporterStore, StoredReport
 from wellhead.oracle.daemon.transmitter import Transmitter
 from wellhead.oracle.daemon.witness import Witness
 from wellhead.oracle.draft import Basis, OracleConfig
+from wellhead.oracle.exchange.book import RoundBook
 from wellhead.oracle.exchange.play import Agreed, Patience, Peers, RoundPlay, leaders
 from wellhead.oracle.exchange.post import Post
 from wellhead.oracle.observation import Counters
@@ -33,6 +35,7 @@ from wellhead.oracle.review import LARGEST_REQUEST, Tolerance
 from wellhead.oracle.round import MICROJOULES_PER_WH
 from wellhead.oracle.schedule import MAX_SKEW_SECONDS, Schedule
 from wellhead.oracle.sealed import Revealed
+from wellhead.oracle.trigger import ALL_WINDOWS, Cause, Decision, Trigger
 from wellhead.reference.record import pack_entries
 
 # Reporters round energy to whole watt-hours, each with a remainder of its own.
@@ -72,14 +75,17 @@ class Reporter:
         *,
         patience: Patience,
         pace: Pace,
+        trigger: Trigger | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """`account` signs what is seen and reported; without a `transmitter` others must bring it to the chain, and
-        without a `pusher` what is too large for a report. `clock` tells seconds since the epoch."""
+        """`account` signs what is seen and reported; without a `transmitter` others must bring it to the chain, without
+        a `pusher` what is too large for a report, and without a `trigger` every window is reported. `clock` tells
+        seconds since the epoch."""
         self._account, self._view, self._schedule, self._witness = account, view, schedule, witness
         self._store, self._history, self._progress = store, history, progress
         self._transmitter, self._patience, self._pace, self._clock = transmitter, patience, pace, clock
         self._pusher = pusher
+        self._decider = None if trigger is None else Decider(trigger, view, history)
         self._last_tried = 0
         # An agreed report, and from when on by the loop's clock it is this reporter's turn to bring it.
         self._later: tuple[float, StoredReport] | None = None
@@ -206,7 +212,13 @@ class Reporter:
                 raise Refused(f"I cannot tell now: {type(error).__name__}: {error}") from error
 
         play = RoundPlay(self._account, own, basis_of, book, DAEMON_TOLERANCE)
-        agreed = await play.run(self.post, peers, self._patience, lambda: self._is_past(round_number))
+        await play.exchange(self.post, peers, self._patience)
+        decision = await self._decide(play, book, since)
+        self._progress.decided(round_number, decision)
+        if not decision.reports:  # whoever thinks otherwise still has this reporter's signature
+            self._progress.set(equivocations=len(book.equivocations))
+            return
+        agreed = await play.agree(self.post, peers, self._patience, lambda: self._is_past(round_number))
         self._progress.set(equivocations=len(book.equivocations))
         if agreed is None:
             if await asyncio.to_thread(self._view.latest_round) >= round_number:
@@ -216,6 +228,16 @@ class Reporter:
         self._progress.set(round_seconds=self._clock() - self._schedule.wall_end_ms(round_number) / 1000)
         report = await asyncio.to_thread(self._keep, config, since, agreed)
         await self._see_it_reported(config, report)
+
+    async def _decide(self, play: RoundPlay, book: RoundBook, since: int) -> Decision:
+        """What cannot be judged is reported: too much does no harm."""
+        if self._decider is None:
+            return ALL_WINDOWS
+        try:
+            basis, drafted = await play.draft_of(book.proposal())
+            return await asyncio.to_thread(self._decider.decide, since, basis, drafted)
+        except TROUBLE as error:
+            return Decision(Cause.UNSURE, f"{type(error).__name__}: {error}")
 
     def _basis(
         self, config: OracleConfig, since: int, round_number: int, revealed: tuple[Revealed, ...]

@@ -1,4 +1,5 @@
-"""One reporter's part in one round: commit, reveal, then propose or endorse until a report has its quorum.
+"""One reporter's part in one round: commit, reveal, then propose or endorse until a report, if there is to be one, has
+its quorum.
 
 Everybody goes through the same steps with the same patience. The order of leaders rotates with the round; each has its
 time, and who is silent, late or lying costs no more than that.
@@ -67,7 +68,7 @@ class Agreed(NamedTuple):
 
 
 class RoundPlay:
-    """Judges others' proposals from the moment it has revealed; `run` plays the round."""
+    """Judges others' proposals from the moment it has revealed; `exchange` and `agree` play the round."""
 
     def __init__(
         self,
@@ -111,13 +112,8 @@ class RoundPlay:
 
     # Playing ----------------------------------------------------------------------------------------
 
-    async def run(
-        self, post: Post, peers: Peers, patience: Patience, is_over: Callable[[], Awaitable[bool]]
-    ) -> Agreed | None:
-        """The report, whoever led to it; None when nobody did, or the round `is_over` on the chain before.
-
-        Raises Refused when too few commit.
-        """
+    async def exchange(self, post: Post, peers: Peers, patience: Patience) -> None:
+        """Commit and reveal; what others revealed is in the book. Raises Refused when too few commit."""
         book = self._book
         book.commit(self._own.commitment)
         peers.tell(self._message(Kind.COMMIT, commit_body(self._own.commitment)), patience.commit)
@@ -127,6 +123,11 @@ class RoundPlay:
         post.join(book.round, self)
         peers.tell(self._message(Kind.REVEAL, reveal_body(self._own)), patience.reveal)
         await post.wait(lambda: book.all_revealed, patience.reveal)
+
+    async def agree(
+        self, post: Post, peers: Peers, patience: Patience, is_over: Callable[[], Awaitable[bool]]
+    ) -> Agreed | None:
+        """After `exchange`: the report, whoever led to it; None when nobody did, or the round `is_over` before."""
         agreed = await self._agree(post, peers, patience, is_over)
         if agreed is not None and agreed.leader == self._account.address:
             body = report_body(SignedReport(agreed.hashes, agreed.signatures))
