@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Connection, Engine, MetaData, String, create_engine, event, text
+from sqlalchemy import Connection, Engine, MetaData, String, create_engine, event, inspect, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.types import TypeDecorator
@@ -67,11 +67,18 @@ def open_database(url: str) -> Engine:
 
 
 def make_tables(engine: Engine, tables: MetaData) -> None:
-    """Those of `tables` that are missing."""
+    """Those of `tables` that are missing, and the columns that those lack which an earlier version has made: they may
+    be null."""
     with engine.begin() as connection:
         if engine.dialect.name == "postgresql":
             connection.execute(text(f"SELECT pg_advisory_xact_lock({_MAKING_TABLES})"))
         tables.create_all(connection)
+        for table in tables.sorted_tables:
+            there = {column["name"] for column in inspect(connection).get_columns(table.name)}
+            for column in table.columns:
+                if column.name not in there:
+                    kind = column.type.compile(connection.dialect)
+                    connection.execute(text(f"ALTER TABLE {table.name} ADD COLUMN {column.name} {kind}"))
 
 
 def reading(engine: Engine) -> Connection:

@@ -29,8 +29,10 @@ from wellhead.chain.transact import Sender
 from wellhead.customer.clients import paying_client
 from wellhead.deploy.canonical import SETTLEMENT
 from wellhead.gateway import facilitator
+from wellhead.gateway.channels import refunds
 from wellhead.gateway.channels.book import ChannelAccount
 from wellhead.gateway.facilitator import Facilitator
+from wellhead.gateway.signer import RenewedSigner
 from wellhead.reference.channel import ChannelFigures
 
 DEPOSIT_USD6 = 100 * PRICE_USD6
@@ -191,6 +193,34 @@ def test_a_refund_that_is_not_mined_in_time_shuts_the_channel_until_it_is(open_s
             assert again["channelState"]["balance"] == str(50 * PRICE_USD6)
 
         asyncio.run(story())
+
+
+def test_a_refund_whose_chain_dies_on_the_way_is_seen_through_when_it_is_back(
+    open_stage: OpenStage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(refunds, "FIRST_PAUSE_SECONDS", 0.05)
+    with open_stage() as stage:
+
+        async def spend() -> Any:
+            http, scheme = channel_client(stage)
+            async with http:
+                return scheme, (await call(http, stage))
+
+        scheme, receipt = asyncio.run(spend())
+        asked = RefundOptions(amount=str(50 * PRICE_USD6))
+        with monkeypatch.context() as dying:
+
+            def die(*_: object, **__: object) -> str:
+                raise ConnectionError("the chain has gone")
+
+            dying.setattr(RenewedSigner, "write_contract", die)
+            with pytest.raises(Exception, match="refund_transaction_failed"):
+                scheme.refund(f"{stage.url}/v1/embeddings", asked)
+            assert books(stage, receipt).is_refunding
+        until(lambda: not books(stage, receipt).is_refunding)
+        assert figures(stage, receipt) == ChannelFigures(50 * PRICE_USD6, PRICE_USD6, 1, 0)
+        assert stage.usd.of(stage.customer.address) == CUSTOMER_USD6 - 50 * PRICE_USD6
+        assert calls(stage, 1)[0]["channelState"]["balance"] == str(50 * PRICE_USD6)
 
 
 def test_what_was_charged_is_claimed_by_itself(open_stage: OpenStage) -> None:

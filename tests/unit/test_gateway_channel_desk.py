@@ -22,6 +22,7 @@ from x402.mechanisms.evm.constants import ERR_SETTLEMENT_PENDING
 from x402.schemas import PaymentPayload, PaymentRequirements, SettleResponse, VerifyResponse
 
 from wellhead.deploy.canonical import SETTLEMENT
+from wellhead.gateway.channels import refunds
 from wellhead.gateway.channels.book import NOTHING, ChannelAccount
 from wellhead.gateway.channels.books import Books, SharedBooks, SoleBooks
 from wellhead.gateway.channels.chain import ChannelChain
@@ -60,6 +61,10 @@ CONFIG = ChannelConfig(
 CHANNEL = channel.channel_id(DOMAIN, CONFIG)
 
 
+async def nothing_is_sent() -> bool:
+    return False
+
+
 class Chain:
     """Stands for the chain, x402's facilitator on it and the watch that tells the books; `outcome` is the next one."""
 
@@ -69,6 +74,7 @@ class Chain:
         self.outcome = ""
         self.mined = asyncio.Event()
         self.mined.set()
+        self.asked_for_sending: Callable[[], Awaitable[bool]] = nothing_is_sent
 
     # The watch's part.
 
@@ -88,6 +94,9 @@ class Chain:
         return await self.books.seen(channel_id, config, self.figures, account.figures)
 
     # The facilitator's part.
+
+    async def is_sending(self) -> bool:
+        return await self.asked_for_sending()
 
     async def verify(self, _: PaymentPayload, __: PaymentRequirements) -> VerifyResponse:
         return VerifyResponse(is_valid=True)
@@ -281,6 +290,145 @@ def test_a_refund_that_came_unnoticed_is_found_when_it_is_asked_for_again(ledger
         shop.chain.outcome = ""
         await shop.desk.refund(payment(Kind.REFUND, 0, BALANCE_USD6 // 2))
         assert (await shop.books.account(CHANNEL)).refund_nonce == 2
+
+    played(ledger_url, story)
+
+
+# Seen through -------------------------------------------------------------------------------------------------------
+
+HALF_USD6 = BALANCE_USD6 // 2
+Seconds = Callable[[int], Awaitable[None]]
+
+
+@asynccontextmanager
+async def looking_after(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Seconds]:
+    """With somebody who sees refunds through; yields what lets some looks pass."""
+    looks = asyncio.Semaphore(0)
+    done = asyncio.Semaphore(0)
+    begun = False
+
+    async def pause(_seconds: float) -> None:
+        nonlocal begun
+        if begun:
+            done.release()
+        begun = True
+        await looks.acquire()
+
+    async def passed(count: int) -> None:
+        for _ in range(count):
+            looks.release()
+            await done.acquire()
+
+    monkeypatch.setattr(refunds, "sleep", pause)
+    task = asyncio.create_task(shop.desk.refunds.run())
+    try:
+        yield passed
+    finally:
+        task.cancel()
+
+
+async def sells_what_is_left(shop: Shop, left: int) -> None:
+    assert await shop.refused(shop.buy(left + 1)) == ERR_CUMULATIVE_EXCEEDS_BALANCE
+    assert await shop.buy(left) == left
+    assert (await shop.books.account(CHANNEL)).charged == left
+
+
+@pytest.mark.parametrize("outcome", UNKNOWN)
+def test_a_refund_that_got_lost_is_sent_again_once_the_chain_is_back(
+    ledger_url: str, outcome: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def story(shop: Shop) -> None:
+        async with looking_after(shop, monkeypatch) as looks:
+            shop.chain.outcome = outcome
+            assert await shop.refused(shop.desk.refund(payment(Kind.REFUND, 0, HALF_USD6))) == outcome
+            await looks(3)
+            assert await shop.refused(shop.buy()) == ERR_CHANNEL_BUSY
+            shop.chain.outcome = ""
+            await looks(2)
+            assert shop.chain.figures == ChannelFigures(HALF_USD6, 0, 1, 0)
+            sent = len(shop.chain.sent)
+            await looks(3)
+            assert len(shop.chain.sent) == sent
+            await sells_what_is_left(shop, HALF_USD6)
+
+    played(ledger_url, story)
+
+
+def test_a_refund_that_was_under_way_when_the_gateway_died_is_seen_through_by_the_next(
+    ledger_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def until_killed(shop: Shop) -> None:
+        await shop.buy()
+        shop.chain.outcome = ERR_SETTLEMENT_PENDING
+        await shop.refused(shop.desk.refund(payment(Kind.REFUND, PRICE_USD6, HALF_USD6)))
+
+    async def after_a_restart(shop: Shop) -> None:
+        async with looking_after(shop, monkeypatch) as looks:
+            await looks(2)
+            assert shop.chain.figures == ChannelFigures(HALF_USD6, 0, 1, 0)
+            sale = await shop.desk.open(payment(Kind.VOUCHER, 2 * PRICE_USD6), PRICE_USD6)
+            assert (await sale.charge(PRICE_USD6)).charged_usd6 == PRICE_USD6
+
+    played(ledger_url, until_killed)
+    played(ledger_url, after_a_restart)
+
+
+def test_a_refund_that_a_reorganisation_undid_is_made_again(
+    ledger_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(refunds, "LONGEST_PAUSE_SECONDS", 0.0)
+
+    async def story(shop: Shop) -> None:
+        async with looking_after(shop, monkeypatch) as looks:
+            await shop.desk.refund(payment(Kind.REFUND, 0, HALF_USD6))
+            await looks(2)
+            shop.chain.figures = FUNDED
+            await shop.chain.read(CHANNEL, CONFIG)
+            assert await shop.refused(shop.buy()) == ERR_CHANNEL_BUSY
+            await looks(2)
+            assert shop.chain.figures == ChannelFigures(HALF_USD6, 0, 1, 0)
+            await sells_what_is_left(shop, HALF_USD6)
+
+    played(ledger_url, story)
+
+
+def test_a_refund_that_may_be_under_way_is_not_sent_again(
+    ledger_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def it_is() -> bool:
+        return True
+
+    async def story(shop: Shop) -> None:
+        async with looking_after(shop, monkeypatch) as looks:
+            shop.chain.outcome, shop.chain.asked_for_sending = ERR_SETTLEMENT_PENDING, it_is
+            await shop.refused(shop.desk.refund(payment(Kind.REFUND, 0, HALF_USD6)))
+            shop.chain.outcome = ""
+            await looks(3)
+            assert await shop.refused(shop.buy()) == ERR_CHANNEL_BUSY
+            shop.chain.refund(HALF_USD6)  # mined, and no watch has noticed
+            await looks(1)
+            assert len(shop.chain.sent) == 1
+            await sells_what_is_left(shop, HALF_USD6)
+
+    played(ledger_url, story)
+
+
+def test_a_refund_that_another_gateway_saw_through_is_not_made_twice(
+    ledger_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def story(shop: Shop) -> None:
+        async def meanwhile() -> bool:
+            shop.chain.refund(HALF_USD6)
+            await shop.chain.read(CHANNEL, CONFIG)
+            return False
+
+        async with looking_after(shop, monkeypatch) as looks:
+            shop.chain.outcome, shop.chain.asked_for_sending = ERR_SETTLEMENT_PENDING, meanwhile
+            await shop.refused(shop.desk.refund(payment(Kind.REFUND, 0, HALF_USD6)))
+            shop.chain.outcome = ""
+            await looks(3)
+            assert len(shop.chain.sent) == 1
+            await sells_what_is_left(shop, HALF_USD6)
 
     played(ledger_url, story)
 

@@ -9,11 +9,11 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 
 import pytest
-from sqlalchemy import Column, Engine, Integer, MetaData, Table
+from sqlalchemy import Column, Engine, Integer, MetaData, Table, text
 
 from wellhead.database import make_tables, open_database
 from wellhead.gateway.channels.book import NOTHING, AdmissionError
-from wellhead.gateway.channels.ledger import Ledger, UnknownChannelError
+from wellhead.gateway.channels.ledger import Ledger, OpenRefund, UnknownChannelError
 from wellhead.reference.channel import MAX_AMOUNT, ChannelConfig, ChannelFigures
 
 CHANNEL, OTHER = b"\x01" * 32, b"\x02" * 32
@@ -171,6 +171,35 @@ def test_a_chain_that_went_back_by_two_refunds_may_bring_both_again(ledger: Ledg
     ledger.hold(CHANNEL, 0)
     assert ledger.seen(CHANNEL, CONFIG, figures[1], figures[0]).is_refunding
     assert not ledger.seen(CHANNEL, CONFIG, figures[2], figures[1]).is_refunding
+
+
+def test_what_channels_are_shut_for_is_known_to_every_worker(
+    ledger: Ledger, ledger_url: str, clock: Clock
+) -> None:
+    fund(ledger, OTHER)
+    ledger.hold(CHANNEL, 0, 40)
+    ledger.hold(OTHER, 0)
+    other = Ledger(ledger_url, clock)
+    assert set(other.refunds()) == {OpenRefund(CHANNEL, 0, 40), OpenRefund(OTHER, 0, None)}
+    before = ledger.account(CHANNEL).figures
+    ledger.seen(CHANNEL, CONFIG, before._replace(refund_nonce=1), before)
+    assert other.refunds() == [OpenRefund(OTHER, 0, None)]
+    other.close()
+
+
+def test_a_ledger_of_before_refunds_had_sums_is_taken_over(
+    ledger: Ledger, ledger_url: str, clock: Clock
+) -> None:
+    ledger.hold(CHANNEL, 0, 40)
+    engine = open_database(ledger_url)
+    with engine.begin() as connection:
+        connection.execute(text("ALTER TABLE refunds DROP COLUMN asked"))
+    engine.dispose()
+    newer = Ledger(ledger_url, clock)
+    assert newer.refunds() == [OpenRefund(CHANNEL, 0, None)]
+    newer.hold(CHANNEL, 0, 50)
+    assert newer.refunds() == [OpenRefund(CHANNEL, 0, 50)]
+    newer.close()
 
 
 def test_only_a_hold_that_nobody_asked_for_again_is_lifted(ledger: Ledger) -> None:

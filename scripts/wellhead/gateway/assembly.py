@@ -61,7 +61,9 @@ class Gateway:
             self._pool = PoolReceipts(config, ComputePool(w3, config.pay_to), authorizer, clock)
         self._watch = ChannelWatch(w3, SETTLEMENT.address, self.books, config.withdraw_delay_seconds, clock)
         chain = ChannelChain(SETTLEMENT.address, facilitator, authorizer, self._watch)
-        till = Till(ChannelDesk(self.terms, self.books, chain), ExactDesk(self.terms, facilitator))
+        desk = ChannelDesk(self.terms, self.books, chain)
+        self._refunds = desk.refunds
+        till = Till(desk, ExactDesk(self.terms, facilitator))
         claiming = ClaimPolicy(
             min_value_usd6=config.claim_value_usd6,
             max_age_seconds=config.claim_age_seconds,
@@ -133,6 +135,7 @@ class Gateway:
             stack.callback(self._upstreams.close)
             await self._watch.try_look()  # until then nobody is served by channel
             stack.callback(asyncio.create_task(self._watch.run()).cancel)
+            stack.callback(asyncio.create_task(self._refunds.run()).cancel)
             if self._pool:
                 stack.push_async_callback(asyncio.to_thread, self._pool.billed.close)
                 stack.callback(asyncio.create_task(self._pool.billed.run()).cancel)

@@ -100,9 +100,18 @@ class Facilitator:
         """Carry the payment out and wait until it is mined. Raises nothing."""
         return await _in_thread(self._settling, self._settle, payload, requirements)
 
+    async def is_sending(self) -> bool:
+        """Whether the chain has a transaction of this account's that is not mined. Raises what web3 raises."""
+        return await _in_thread(self._verifying, self._is_sending)
+
     async def signed_by_contract(self, payment: ChannelPayment) -> bool:
         """Whether a payer that is a contract acknowledges its voucher by ERC-1271."""
         return await _in_thread(self._verifying, self._signed_by_contract, payment)
+
+    def _is_sending(self) -> bool:
+        count = self._w3.eth.get_transaction_count
+        account = Web3.to_checksum_address(self._signer.address)
+        return count(account, "pending") > count(account, "latest")
 
     def _signed_by_contract(self, payment: ChannelPayment) -> bool:
         return verify_batch_settlement_voucher_typed_data(

@@ -13,7 +13,7 @@ from typing import NamedTuple, ParamSpec, Protocol, TypeVar
 
 from wellhead.database import CONNECTIONS
 from wellhead.gateway.channels.book import ChannelAccount
-from wellhead.gateway.channels.ledger import Admission, Claimable, Hold, Ledger
+from wellhead.gateway.channels.ledger import Admission, Claimable, Hold, Ledger, OpenRefund
 from wellhead.gateway.channels.sole_ledger import SoleLedger
 from wellhead.reference.channel import ChannelConfig, ChannelFigures
 
@@ -37,11 +37,14 @@ class Books(Protocol):
     ) -> Admission:
         """Reserve `price` for a call."""
 
-    async def hold(self, channel_id: bytes, ceiling: int) -> Hold:
+    async def hold(self, channel_id: bytes, ceiling: int, asked: int | None) -> Hold:
         """Shut the channel for a refund, until the chain's refund nonce moves."""
 
     async def lift(self, hold: Hold) -> None:
         """The refund was neither sent nor shown to anybody."""
+
+    async def refunds(self) -> list[OpenRefund]:
+        """What channels are shut for."""
 
     async def charge(self, admitted: Admission, cost: int) -> ChannelAccount:
         """The call was served; the charge is durable when this returns, and made though its caller is cancelled."""
@@ -83,11 +86,14 @@ class SoleBooks:
     ) -> Admission:
         return self._ledger.admit(channel_id, ceiling, signature, price, concurrent=concurrent)
 
-    async def hold(self, channel_id: bytes, ceiling: int) -> Hold:
-        return await asyncio.to_thread(self._ledger.hold, channel_id, ceiling)
+    async def hold(self, channel_id: bytes, ceiling: int, asked: int | None) -> Hold:
+        return await asyncio.to_thread(self._ledger.hold, channel_id, ceiling, asked)
 
     async def lift(self, hold: Hold) -> None:
         await asyncio.to_thread(self._ledger.lift, hold)
+
+    async def refunds(self) -> list[OpenRefund]:
+        return await asyncio.to_thread(self._ledger.refunds)
 
     async def charge(self, admitted: Admission, cost: int) -> ChannelAccount:
         charged = self._ledger.charge(admitted, cost)
@@ -163,11 +169,14 @@ class SharedBooks:
         self._admitted.add(admitted.admission_id)
         return admitted
 
-    async def hold(self, channel_id: bytes, ceiling: int) -> Hold:
-        return await self._in_thread(self._ledger.hold, channel_id, ceiling)
+    async def hold(self, channel_id: bytes, ceiling: int, asked: int | None) -> Hold:
+        return await self._in_thread(self._ledger.hold, channel_id, ceiling, asked)
 
     async def lift(self, hold: Hold) -> None:
         await self._in_thread(self._ledger.lift, hold)
+
+    async def refunds(self) -> list[OpenRefund]:
+        return await self._in_thread(self._ledger.refunds)
 
     async def charge(self, admitted: Admission, cost: int) -> ChannelAccount:
         self._admitted.discard(admitted.admission_id)

@@ -108,10 +108,19 @@ class ChannelChain:
         verdict = await self._facilitator.verify(payload, terms)
         if not verdict.is_valid:
             raise _refused(verdict.invalid_reason)
-        return await self._settle(payload, terms, payment)
+        return await self._settle(payload, terms, payment.claimed_channel_id, payment.config)
+
+    async def is_sending(self) -> bool:
+        """Whether a transaction of the facilitator's is on its way. Raises PaymentRefusedError when nobody says."""
+        try:
+            return await self._facilitator.is_sending()
+        except (RequestException, Web3Exception):
+            raise PaymentRefusedError(
+                CHAIN_UNAVAILABLE, "the chain does not answer the gateway. Nothing was charged", status=503
+            ) from None
 
     async def refund(
-        self, payment: ChannelPayment, requirements: dict[str, Any], account: ChannelAccount, amount: int
+        self, channel_id: bytes, requirements: dict[str, Any], account: ChannelAccount, amount: int
     ) -> Moved:
         """Claim what was charged and give back `amount`, in one transaction. `account` is of a channel that is held:
         nothing is charged to it meanwhile.
@@ -119,28 +128,28 @@ class ChannelChain:
         Raises NotSentError, or PaymentRefusedError when the refund may still be carried out.
         """
         terms = PaymentRequirements.model_validate(requirements)
-        network, channel_id = str(terms.network), payment.claimed_channel_id
+        network, name = str(terms.network), f"0x{channel_id.hex()}"
+        config = WireConfig(**account.config._asdict() | {"salt": f"0x{account.config.salt.hex()}"})
+        # Of the books: what was asked for by an earlier process is not at hand.
+        ceiling, signature = str(account.signed_ceiling), f"0x{account.signature.hex()}"
         claims = []
         if account.unclaimed:
-            claims.append(
-                VoucherClaim(
-                    channel=WireConfig.from_dict(payment.payload["channelConfig"]),
-                    max_claimable_amount=str(payment.max_claimable_amount),
-                    signature=f"0x{payment.signature.hex()}",
-                    total_claimed=str(account.charged),
-                )
-            )
-        signed = {
+            claims.append(VoucherClaim(config, ceiling, signature, str(account.charged)))
+        asked = {
+            "type": "refund",
+            "channelConfig": config.to_dict(),
+            "voucher": {"channelId": name, "maxClaimableAmount": ceiling, "signature": signature},
             "amount": str(amount),
             "refundNonce": str(account.refund_nonce),
             "claims": [claim.to_dict() for claim in claims],
             "refundAuthorizerSignature": sign_refund(
-                self._authorizer, f"0x{channel_id.hex()}", amount, account.refund_nonce, network
+                self._authorizer, name, amount, account.refund_nonce, network
             ),
             "claimAuthorizerSignature": sign_claim_batch(self._authorizer, claims, network),
         }
-        payload = PaymentPayload(payload=payment.payload | signed, accepted=terms)
-        moved = await self._settle(payload, terms, payment)
+        moved = await self._settle(
+            PaymentPayload(payload=asked, accepted=terms), terms, channel_id, account.config
+        )
         if claims:
             await self._bring_home(account.config, terms)
         return moved
@@ -153,14 +162,14 @@ class ChannelChain:
             _log.warning("what a refund claimed waits for the next claim: %s", outcome.error_reason)
 
     async def _settle(
-        self, payload: PaymentPayload, terms: PaymentRequirements, payment: ChannelPayment
+        self, payload: PaymentPayload, terms: PaymentRequirements, channel_id: bytes, config: ChannelConfig
     ) -> Moved:
         outcome = await self._facilitator.settle(payload, terms)
         settled = outcome.model_dump(mode="json", by_alias=True, exclude_none=True)
         if not outcome.success:
             raise _unsettled(outcome.error_reason or "unknown", outcome.transaction, header(settled))
         try:
-            await self.read(payment.claimed_channel_id, payment.config)
+            await self.read(channel_id, config)
         except PaymentRefusedError as error:
             said = f"{outcome.transaction} went through, and then {error.message}"
             raise PaymentRefusedError(

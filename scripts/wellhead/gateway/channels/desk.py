@@ -18,17 +18,16 @@ from x402.mechanisms.evm.batch_settlement.errors import (
     ERR_NETWORK_MISMATCH,
     ERR_RECEIVER_AUTHORIZER_MISMATCH,
     ERR_RECEIVER_MISMATCH,
-    ERR_REFUND_AMOUNT_INVALID,
-    ERR_REFUND_NO_BALANCE,
     ERR_TOKEN_MISMATCH,
     ERR_WITHDRAW_DELAY_MISMATCH,
 )
 
 from wellhead.gateway.channels.book import AdmissionError, ChannelAccount
 from wellhead.gateway.channels.books import Books
-from wellhead.gateway.channels.chain import ChannelChain, Moved, NotSentError
+from wellhead.gateway.channels.chain import ChannelChain, Moved
 from wellhead.gateway.channels.ledger import Admission
 from wellhead.gateway.channels.payment import ChannelPayment, Kind
+from wellhead.gateway.channels.refunds import Refunds
 from wellhead.gateway.channels.voucher import VoucherDomain
 from wellhead.gateway.sale import KnownChannel, PaymentRefusedError, Receipt
 from wellhead.gateway.terms import Terms, channel_state, header
@@ -53,6 +52,7 @@ class ChannelDesk:
         self._terms, self._books, self._chain = terms, books, chain
         self._vouchers = VoucherDomain(terms.config.chain_id, chain.settlement)
         self._moving: dict[bytes, asyncio.Task[Any]] = {}
+        self.refunds = Refunds(terms, books, chain, self._alone)
 
     async def open(self, payment: ChannelPayment, ceiling: int) -> ChannelSale:
         """A sale of a call that costs at most `ceiling`. Raises PaymentRefusedError."""
@@ -168,37 +168,12 @@ class ChannelDesk:
         return await asyncio.shield(sending)
 
     async def _refund(self, channel_id: bytes, payment: ChannelPayment) -> Receipt:
-        """What was signed for a refund can be carried out by whoever has seen it, until the chain's refund nonce has
-        moved. So the channel is shut before anything is signed, and the books open it again when they are told that
-        the nonce has moved: with the new balance, in one step. Only what was never sent is taken back here."""
         try:
-            hold = await self._books.hold(channel_id, payment.max_claimable_amount)
+            return await self.refunds.give_back(
+                channel_id, payment.max_claimable_amount, payment.refund_amount
+            )
         except AdmissionError as error:
             raise _refused(error, channel_id, await self._books.account(channel_id)) from None
-        try:
-            amount = self._refundable(payment.refund_amount, hold.account.left)
-            moved = await self._chain.refund(payment, self._terms.channel(0), hold.account, amount)
-        except NotSentError:
-            await self._books.lift(hold)
-            raise
-        account = await self._books.account(channel_id)
-        return Receipt(header(moved.response(channel_id, account, None)), 0)
-
-    def _refundable(self, asked: int | None, left: int) -> int:
-        amount, least = left if asked is None else asked, self._terms.config.min_deposit_usd6
-        if asked == 0:
-            raise NotSentError(ERR_REFUND_AMOUNT_INVALID, "a refund of nothing")
-        if amount == 0 or amount > left:
-            raise NotSentError(
-                ERR_REFUND_NO_BALANCE, f"{left} of the channel is neither charged nor given back"
-            )
-        if amount < min(left, least):
-            raise NotSentError(
-                ERR_REFUND_AMOUNT_INVALID,
-                f"a refund of {format_usd(amount)} is below {format_usd(least)}, which a transaction must move; ask "
-                f"for all that is left ({format_usd(left)}), however little, or withdraw it on the chain yourself",
-            )
-        return amount
 
     async def _deposit(self, payment: ChannelPayment, ceiling: int) -> Moved:
         least = self._terms.config.min_deposit_usd6

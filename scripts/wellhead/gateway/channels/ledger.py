@@ -40,6 +40,15 @@ class Hold(NamedTuple):
     account: ChannelAccount
 
 
+class OpenRefund(NamedTuple):
+    """What a channel is shut for: until the chain's refund nonce is above `nonce`."""
+
+    channel_id: bytes
+    nonce: int
+    # None for all that is left.
+    asked: int | None
+
+
 class Claimable(NamedTuple):
     """A channel with something to claim, and how long it has waited."""
 
@@ -124,17 +133,19 @@ class Ledger:
 
     # Refunds ----------------------------------------------------------------------------------------
 
-    def hold(self, channel_id: bytes, ceiling: int) -> Hold:
-        """Shut the channel for a refund that will be signed: until the refund nonce moves, and past this process's end.
-        Raises as `admit` does."""
+    def hold(self, channel_id: bytes, ceiling: int, asked: int | None = None) -> Hold:
+        """Shut the channel for a refund that will be signed, of `asked` or of all that is left: until the refund nonce
+        moves, and past this process's end. Raises as `admit` does."""
         with self._locked(channel_id) as (connection, account):
             held = account.hold(ceiling)
-            return self._hold(connection, channel_id, held, again=account.is_refunding)
+            return self._hold(connection, channel_id, held, asked, again=account.is_refunding)
 
-    def keep_hold(self, channel_id: bytes, held: ChannelAccount, *, again: bool) -> Hold:
+    def keep_hold(
+        self, channel_id: bytes, held: ChannelAccount, asked: int | None = None, *, again: bool
+    ) -> Hold:
         """Store that the channel is shut, as `held` has it. For one who is alone on the ledger."""
         with self._engine.begin() as connection:
-            return self._hold(connection, channel_id, held, again=again)
+            return self._hold(connection, channel_id, held, asked, again=again)
 
     def lift(self, hold: Hold) -> bool:
         """The refund was neither sent nor shown to anybody: the channel is open again, unless the hold was asked for
@@ -142,6 +153,14 @@ class Ledger:
         mine = delete(tables.refunds).where(tables.refunds.c.hold_id == hold.hold_id)
         with self._engine.begin() as connection:
             return connection.execute(mine).rowcount == 1
+
+    def refunds(self) -> list[OpenRefund]:
+        """What channels are shut for."""
+        shut = tables.refunds.c.refund_nonce >= tables.channels.c.refund_nonce
+        same = tables.refunds.c.channel_id == tables.channels.c.channel_id
+        columns = (tables.refunds.c.channel_id, tables.refunds.c.refund_nonce, tables.refunds.c.asked)
+        with reading(self._engine) as connection:
+            return [OpenRefund(*row) for row in connection.execute(select(*columns).where(same, shut))]
 
     # The chain --------------------------------------------------------------------------------------
 
@@ -208,11 +227,24 @@ class Ledger:
         row = {**admitted._asdict(), "expires_at": self._clock() + seconds}
         connection.execute(insert(tables.admissions).values(row))
 
-    def _hold(self, connection: Connection, channel_id: bytes, held: ChannelAccount, *, again: bool) -> Hold:
+    def _hold(
+        self,
+        connection: Connection,
+        channel_id: bytes,
+        held: ChannelAccount,
+        asked: int | None,
+        *,
+        again: bool,
+    ) -> Hold:
         hold = Hold(uuid4().hex, channel_id, held)
         # Who asks again does not know what became of the first refund: that hold nobody may lift.
         stored_id = uuid4().hex if again else hold.hold_id
-        row = {"channel_id": channel_id, "hold_id": stored_id, "refund_nonce": held.refunding}
+        row = {
+            "channel_id": channel_id,
+            "hold_id": stored_id,
+            "refund_nonce": held.refunding,
+            "asked": asked,
+        }
         connection.execute(delete(tables.refunds).where(tables.refunds.c.channel_id == channel_id))
         connection.execute(insert(tables.refunds).values(row))
         return hold

@@ -56,6 +56,8 @@ refunds = Table(
     Column("channel_id", LargeBinary(32), primary_key=True),
     Column("hold_id", String(32), nullable=False),
     Column("refund_nonce", Amount, nullable=False),
+    # Null for all that is left.
+    Column("asked", Amount),
 )
 
 BOOKS = (

@@ -17,7 +17,14 @@ from typing import NamedTuple
 
 from wellhead.gateway.channels.book import NEVER, NOTHING, ChannelAccount
 from wellhead.gateway.channels.book_writer import Change
-from wellhead.gateway.channels.ledger import Admission, Claimable, Hold, Ledger, UnknownChannelError
+from wellhead.gateway.channels.ledger import (
+    Admission,
+    Claimable,
+    Hold,
+    Ledger,
+    OpenRefund,
+    UnknownChannelError,
+)
 from wellhead.reference.channel import ChannelConfig, ChannelFigures
 
 # A commit that takes no longer may hold up the event loop; a usual one takes a tenth of it.
@@ -109,14 +116,14 @@ class SoleLedger:
 
     # Refunds ----------------------------------------------------------------------------------------
 
-    def hold(self, channel_id: bytes, ceiling: int) -> Hold:
+    def hold(self, channel_id: bytes, ceiling: int, asked: int | None = None) -> Hold:
         """Shut the channel for a refund, as `Ledger.hold` does; durable when this returns. Raises as `admit` does."""
         with self._lock:
             account = self._account(channel_id)
             held = account.hold(ceiling)
             self._accounts[channel_id] = held
         try:
-            return self._ledger.keep_hold(channel_id, held, again=account.is_refunding)
+            return self._ledger.keep_hold(channel_id, held, asked, again=account.is_refunding)
         except Exception:
             self._set_refunding(channel_id, account.refunding)
             raise
@@ -127,6 +134,10 @@ class SoleLedger:
         if lifted:
             self._set_refunding(hold.channel_id, NEVER)
         return lifted
+
+    def refunds(self) -> list[OpenRefund]:
+        """What channels are shut for."""
+        return self._ledger.refunds()
 
     def _set_refunding(self, channel_id: bytes, refunding: int) -> None:
         with self._lock:
