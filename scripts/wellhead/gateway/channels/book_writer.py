@@ -30,6 +30,7 @@ class BookWriter:
     def __init__(self, engine: Engine, clock: Callable[[], float]) -> None:
         self._engine, self._clock = engine, clock
         self._connection: PoolProxiedConnection | None = None
+        self._wait_seconds = -1  # of the connection
 
     def has_turn(self) -> bool:
         """Begin the next `store` if that can be done without waiting for somebody who writes; whether it has begun."""
@@ -47,7 +48,12 @@ class BookWriter:
                 self._begin(LOCK_TIMEOUT_SECONDS)
             assert self._connection is not None
             cursor = self._connection.cursor()
-            cursor.executemany(tables.STORE, [_stored(change, now) for change in changes])
+            charges = [change for change in changes if _is_charge(change)]
+            if charges:
+                cursor.executemany(tables.CHARGE, [_charged(change, now) for change in charges])
+            if len(charges) < len(changes):
+                others = [change for change in changes if not _is_charge(change)]
+                cursor.executemany(tables.STORE, [_stored(change, now) for change in others])
             cursor.execute("COMMIT")
         except BaseException:
             self.close()
@@ -61,10 +67,26 @@ class BookWriter:
 
     def _begin(self, wait_seconds: int) -> None:
         if self._connection is None:
-            self._connection = self._engine.raw_connection()
+            self._connection, self._wait_seconds = self._engine.raw_connection(), -1
         cursor = self._connection.cursor()
-        cursor.execute(f"PRAGMA busy_timeout={1_000 * wait_seconds}")
+        if wait_seconds != self._wait_seconds:
+            cursor.execute(f"PRAGMA busy_timeout={1_000 * wait_seconds}")
+            self._wait_seconds = wait_seconds
         cursor.execute("BEGIN IMMEDIATE")
+
+
+def _is_charge(change: Change) -> bool:
+    """Whether it is what calls change alone, and something is left to claim."""
+    before, after = change.before, change.after
+    return before is not None and after.unclaimed > 0 and before.figures == after.figures
+
+
+def _charged(change: Change, now: float) -> tuple[object, ...]:
+    """The values of `tables.CHARGE`."""
+    assert change.before is not None
+    after = change.after
+    since = None if change.before.unclaimed else now
+    return digits(after.charged), digits(after.signed_ceiling), after.signature, since, change.channel_id
 
 
 def _stored(change: Change, now: float) -> tuple[object, ...]:

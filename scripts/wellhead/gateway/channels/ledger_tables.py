@@ -65,8 +65,14 @@ BOOKS = (
     *("balance", "total_claimed", "refund_nonce", "withdraw_requested_at"),
 )
 
-# One row of `channels` with its columns in order, then whether `unclaimed_since` stays as it was; SQLite's own
-# words, since SQLAlchemy takes longer over a statement than the disk does.
+# SQLite's own words, since SQLAlchemy takes longer over a statement than the disk does. `CHARGE` is for what calls
+# change; its values are those of its columns, then when the charge was made if it is the oldest that is not claimed,
+# else null, then the channel. `STORE` has one row of `channels` with its columns in order, then whether
+# `unclaimed_since` stays as it was.
+CHARGE = (
+    "UPDATE channels SET charged = ?, signed_ceiling = ?, signature = ?, unclaimed_since = ifnull(?, unclaimed_since) "
+    "WHERE channel_id = ?"
+)
 STORE = (
     f"INSERT INTO channels ({', '.join(channels.columns.keys())}) "
     f"VALUES ({', '.join('?' for _ in channels.columns)}) ON CONFLICT (channel_id) DO UPDATE SET "
