@@ -11,6 +11,8 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from wellhead.gathering_transport import GatheringTransport
+
 # Of a request all that is not body: its first line, its headers, and what may come after a body in chunks. Payments
 # have some kilobytes.
 MAX_HEAD_BYTES = 1 << 16
@@ -45,7 +47,7 @@ class BoundedConnection(HttpToolsProtocol):
     # As asyncio and the parser call it --------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
+        super().connection_made(GatheringTransport(self.loop, transport))  # type: ignore[arg-type]
         self._due = self.loop.time() + HEAD_TIMEOUT_SECONDS
         self._looking = self.loop.call_later(self.look_seconds, self._look)
         if self.limit_concurrency is not None and len(self.connections) >= self.limit_concurrency:

@@ -47,6 +47,7 @@ def settings(app: ASGIApp, bounds: Bounds) -> uvicorn.Config:
     """The one place where uvicorn is configured."""
     return uvicorn.Config(
         app,
+        interface="asgi3",
         http=BoundedConnection,
         ws="none",
         limit_concurrency=_with_files_for(bounds.connections),

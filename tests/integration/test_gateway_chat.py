@@ -61,7 +61,7 @@ def words(answer: httpx.Response) -> list[str]:
 async def settled(stage: Stage) -> int:
     """All that the gateway charged, once no call is under way."""
     for _ in range(200):
-        if stage.gateway.meters.under_way._value.get() == 0:
+        if stage.gateway.meters.under_way == 0:
             break
         await asyncio.sleep(0.02)  # the end of a call in another thread has no event to wait for
     return sum(channel.account.charged for channel in await stage.gateway.books.claimable())

@@ -19,7 +19,7 @@ from uvicorn.server import ServerState
 
 from wellhead import bounded_connection
 from wellhead.bounded_connection import MAX_HEAD_BYTES, BoundedConnection
-from wellhead.gateway.body_limit import BodyLimit
+from wellhead.gateway.body_limit import read_body
 from wellhead.oracle.daemon.listening import BOUNDS
 from wellhead.serving import OTHER_FILES, Bounds, settings
 
@@ -30,7 +30,7 @@ SHORT_SECONDS = 0.1
 
 async def measured(scope: Scope, receive: Receive, send: Send) -> None:
     """Answers with how many bytes the body had; on /large with many bytes of its own."""
-    body = (await receive()).get("body", b"")
+    body = await read_body(scope, receive, 1 << 20) or b""
     answer = LARGE if scope["path"] == "/large" else b"%d" % len(body)
     length = str(len(answer)).encode()
     await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", length)]})
@@ -43,7 +43,7 @@ class Site:
     def __init__(self) -> None:
         self.state = ServerState()
         self.go_on = asyncio.Event()
-        self.config = settings(BodyLimit(self._app, 1 << 20), BOUNDS)
+        self.config = settings(self._app, BOUNDS)
         self.config.load()
 
     async def _app(self, scope: Scope, receive: Receive, send: Send) -> None:

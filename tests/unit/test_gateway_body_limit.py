@@ -3,24 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import json
 
-from starlette.types import Message, Receive, Scope, Send
+import pytest
+from starlette.types import Message, Scope
 
-from wellhead.gateway.body_limit import BodyLimit
+from wellhead.gateway.body_limit import read_body
+from wellhead.gateway.openai_shape import RequestError
 
 SCOPE: Scope = {"type": "http", "headers": [], "method": "POST", "path": "/"}
 
 
-async def echo(scope: Scope, receive: Receive, send: Send) -> None:
-    """Answers with the type of the scope and the body."""
-    body = (await receive()).get("body", b"") if scope["type"] == "http" else b""
-    await send({"type": scope["type"], "body": body})
-
-
-def answers_to(messages: list[Message], scope: Scope = SCOPE) -> list[Message]:
-    """What is sent to a client that sends `messages` and then nothing."""
-    sent: list[Message] = []
+def body_of(messages: list[Message], scope: Scope = SCOPE) -> bytes | None:
+    """What is read from a client that sends `messages` and then nothing."""
     pending = list(messages)
 
     async def receive() -> Message:
@@ -29,11 +23,7 @@ def answers_to(messages: list[Message], scope: Scope = SCOPE) -> list[Message]:
         await asyncio.Event().wait()
         raise AssertionError("nobody sets it")
 
-    async def send(message: Message) -> None:
-        sent.append(message)
-
-    asyncio.run(BodyLimit(echo, max_bytes=10, timeout_seconds=0.05)(scope, receive, send))
-    return sent
+    return asyncio.run(read_body(scope, receive, max_bytes=10, timeout_seconds=0.05))
 
 
 def part(body: bytes, more: bool) -> Message:
@@ -41,25 +31,30 @@ def part(body: bytes, more: bool) -> Message:
 
 
 def test_a_body_in_parts_arrives_whole() -> None:
-    assert answers_to([part(b"12345", True), part(b"67890", False)]) == [
-        {"type": "http", "body": b"1234567890"}
-    ]
+    assert body_of([part(b"12345", True), part(b"67890", False)]) == b"1234567890"
 
 
 def test_a_body_that_never_ends_is_408() -> None:
-    start, body = answers_to([part(b"12345", True)])
-    assert start["status"] == 408
-    assert "0.05 s" in json.loads(body["body"])["error"]["message"]
+    with pytest.raises(RequestError, match=r"0\.05 s") as refused:
+        body_of([part(b"12345", True)])
+    assert refused.value.status == 408
+
+
+@pytest.mark.parametrize(
+    "messages", [[part(b"x" * 11, False)], [part(b"x" * 11, True)], [part(b"123456", True)] * 2]
+)
+def test_a_body_above_the_limit_is_413(messages: list[Message]) -> None:
+    with pytest.raises(RequestError) as refused:
+        body_of(messages)
+    assert refused.value.status == 413
 
 
 def test_a_length_announced_above_the_limit_is_413_before_any_body() -> None:
-    start, _ = answers_to([], {**SCOPE, "headers": [(b"content-length", b"11")]})
-    assert start["status"] == 413
+    with pytest.raises(RequestError) as refused:
+        body_of([], {**SCOPE, "headers": [(b"content-length", b"11")]})
+    assert refused.value.status == 413
 
 
-def test_a_sender_that_has_gone_gets_no_answer() -> None:
-    assert answers_to([part(b"12345", True), {"type": "http.disconnect"}]) == []
-
-
-def test_what_is_not_http_passes() -> None:
-    assert answers_to([], {"type": "lifespan"}) == [{"type": "lifespan", "body": b""}]
+def test_of_a_sender_that_has_gone_nothing_is_taken() -> None:
+    assert body_of([part(b"12345", True), {"type": "http.disconnect"}]) is None
+    assert body_of([{"type": "http.disconnect"}]) is None

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from types import SimpleNamespace
 from typing import Any
 
-import orjson
 import pytest
 from sqlalchemy.exc import OperationalError
 from starlette.types import Message
@@ -21,7 +21,9 @@ from wellhead.gateway.sale import OpenSale, PaymentRefusedError, Receipt
 
 DATABASE_AWAY = OperationalError("INSERT", {}, Exception("it is away"))
 NO_FUNDS = PaymentRefusedError("transaction_failed", "it did not settle", response_header="unsettled")
-WORDS = [b"data: " + orjson.dumps({"choices": [{"delta": {"content": word}}]}) + b"\n\n" for word in "abc"]
+WORDS = [
+    b"data: " + json.dumps({"choices": [{"delta": {"content": word}}]}).encode() + b"\n\n" for word in "abc"
+]
 ROLE = b'data: {"choices":[{"delta":{"role":"assistant"}}]}\n\n'
 DONE = b"data: [DONE]\n\n"
 
@@ -66,11 +68,11 @@ class Call:
         self.ledger = Ledger(self.story, error)
         self.asked, self.go_on, self.hung_up = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self._chunks, self._stream, self._charges_first = chunks, stream, charges_first
-        config = SimpleNamespace(models=(ModelPrice(id="m", usd6_per_call=5),), max_body_bytes=1)
+        config = SimpleNamespace(models=(ModelPrice(id="m", usd6_per_call=5),), max_body_bytes=1_000)
         terms: Any = SimpleNamespace(config=config)
         here: Any = self
         self._counter = Counter(terms, here, here, Meters(), lambda *_: None)
-        body = orjson.dumps({"model": "m", "stream": stream, "messages": ["x"]})
+        body = json.dumps({"model": "m", "stream": stream, "messages": ["x"]}).encode()
         self._pending: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
     async def run(self) -> list[Any]:
@@ -153,14 +155,14 @@ def test_a_stream_that_is_charged_first_shows_nothing_before() -> None:
 def test_a_stream_that_cannot_be_charged_first_is_a_402() -> None:
     (status, body) = asyncio.run(Call([*WORDS, DONE], charges_first=True, error=NO_FUNDS).run())
     assert status == 402
-    assert orjson.loads(body)["error"]["code"] == "transaction_failed"
+    assert json.loads(body)["error"]["code"] == "transaction_failed"
 
 
 @pytest.mark.parametrize("chunks", [[], [ROLE], [ROLE, DONE]], ids=["nothing", "broken off", "ended"])
 def test_a_stream_that_says_nothing_is_not_charged_first(chunks: list[bytes | None]) -> None:
     released, status, body = asyncio.run(Call(chunks, charges_first=True).run())
     assert (released, status) == ("released", 502)
-    assert orjson.loads(body)["error"]["code"] == "upstream_invalid"
+    assert json.loads(body)["error"]["code"] == "upstream_invalid"
 
 
 @pytest.mark.parametrize("charges_first", [True, False])
@@ -196,7 +198,7 @@ def test_a_stream_whose_charge_fails_ends_with_an_error_and_nothing_more(error: 
     story = asyncio.run(Call([*WORDS, DONE], error=error).run())
     assert story[:5] == [200, *WORDS, "released"]
     (last,) = story[5:]
-    assert orjson.loads(last.removeprefix(b"data: "))["error"]["code"] == "internal"
+    assert json.loads(last.removeprefix(b"data: "))["error"]["code"] == "internal"
     assert b"away" not in last
 
 

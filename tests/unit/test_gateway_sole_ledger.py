@@ -11,6 +11,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from msgspec.structs import replace
 from sqlalchemy.exc import OperationalError
 
 from wellhead.gateway.channels import sole_ledger
@@ -167,7 +168,7 @@ def test_channels_are_stored_together_or_not_at_all(tmp_path: Path) -> None:
     ledger = Ledger(f"sqlite:///{path}")
     before = ChannelAccount(CONFIG, balance=10_000)
     ledger.writer.store([Change(channel, None, before) for channel in (CHANNEL, OTHER)])
-    changes = [Change(channel, before, before._replace(charged=40)) for channel in (CHANNEL, OTHER)]
+    changes = [Change(channel, before, replace(before, charged=40)) for channel in (CHANNEL, OTHER)]
     with closing(sqlite3.connect(path)) as database:
         refuse = f"WHEN NEW.channel_id = x'{OTHER.hex()}' BEGIN SELECT RAISE(ABORT, 'refused'); END"
         database.execute(f"CREATE TRIGGER refusing BEFORE UPDATE ON channels {refuse}")

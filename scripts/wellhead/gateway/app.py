@@ -7,11 +7,11 @@ for. An upstream's refusal or silence costs nothing.
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
-import orjson
+import msgspec
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -19,8 +19,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from wellhead.gateway.body_limit import BodyLimit
-from wellhead.gateway.inference import Call, counted, is_answer, read_call
+from wellhead.gateway.body_limit import read_body
+from wellhead.gateway.inference import Call, read_answer, read_call
 from wellhead.gateway.meters import Meters
 from wellhead.gateway.openai_shape import RequestError, error_body, refusal
 from wellhead.gateway.paths import (
@@ -37,13 +37,14 @@ from wellhead.gateway.sale import OpenSale, PaymentRefusedError, Receipt
 from wellhead.gateway.streaming import Billed, stream_answer
 from wellhead.gateway.terms import PAYMENT_REQUIRED, PAYMENT_RESPONSE, PAYMENT_SIGNATURE, Terms, header
 from wellhead.gateway.till import Till
-from wellhead.gateway.upstreams import Answer, Upstreams
+from wellhead.gateway.upstreams import Upstreams
 from wellhead.units import format_usd
 
 PAYMENT_NEEDED = "payment_required"
 # x402's clients act on these codes only if nothing stands beside them.
 _SCHEME_CODES = "invalid_batch_settlement_evm_"
 
+_PAYMENT = PAYMENT_SIGNATURE.lower().encode()
 FAILED = RequestError("the gateway failed; its log says why", status=500, code="internal")
 _log = logging.getLogger(__name__)
 
@@ -61,90 +62,94 @@ class Counter:
         self._meters, self._billed = meters, billed
         self._prices = PriceList(terms.config.models)
 
-    @property
-    def max_body_bytes(self) -> int:
-        return self._terms.config.max_body_bytes
-
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI endpoint of every paid path. GET asks for the terms, or for a refund, as x402's clients do."""
-        request = Request(scope, receive)
+        answer: ASGIApp | None
         try:
-            response = await (
-                self._sell(request, send) if request.method == "POST" else self._refund(request)
-            )
+            body = await read_body(scope, receive, self._terms.config.max_body_bytes)
+            if body is None:
+                return
+            if scope["method"] == "POST":
+                answer = await self._sell(scope, body, receive, send)
+            else:
+                answer = await self._refund(scope)
         except RequestError as error:
-            response = refusal(error)
+            answer = refusal(error)
         except Exception:
             _log.exception("a call failed in the gateway")
-            response = refusal(FAILED)
-        if response is not None:
-            await response(scope, receive, send)
+            answer = refusal(FAILED)
+        if answer is not None:
+            await answer(scope, receive, send)
 
-    async def _sell(self, request: Request, send: Send) -> Response | None:
-        call = read_call(request.scope["path"], await request.body(), self._prices)
-        payment = request.headers.get(PAYMENT_SIGNATURE)
+    async def _sell(self, scope: Scope, body: bytes, receive: Receive, send: Send) -> ASGIApp | None:
+        call = read_call(scope["path"], body, self._prices)
+        payment = _payment(scope)
         if payment is None:
-            return self._unpaid(request, call.ceiling_usd6)
+            return self._unpaid(scope, call.ceiling_usd6)
         try:
             sale = await self._till.open(payment, call.ceiling_usd6)
         except PaymentRefusedError as error:
-            return self._refused(request, call.ceiling_usd6, error)
+            return self._refused(scope, call.ceiling_usd6, error)
         if isinstance(sale, Receipt):
             return _refunded(sale)
-        with self._meters.under_way.track_inprogress():
-            return await self._serve(request, call, sale, send)
+        self._meters.under_way += 1
+        try:
+            return await self._serve(scope, call, sale, receive, send)
+        finally:
+            self._meters.under_way -= 1
 
-    async def _refund(self, request: Request) -> Response:
+    async def _refund(self, scope: Scope) -> Response:
         least = min(price.cost_up(Tokens(1, 1)) for price in self._terms.config.models)
-        payment = request.headers.get(PAYMENT_SIGNATURE)
+        payment = _payment(scope)
         if payment is None:
-            return self._unpaid(request, least)
+            return self._unpaid(scope, least)
         try:
             return _refunded(await self._till.refund(payment))
         except PaymentRefusedError as error:
-            return self._refused(request, least, error)
+            return self._refused(scope, least, error)
 
     # Serving ----------------------------------------------------------------------------------------
 
-    async def _serve(self, request: Request, call: Call, sale: OpenSale, send: Send) -> Response | None:
+    async def _serve(
+        self, scope: Scope, call: Call, sale: OpenSale, receive: Receive, send: Send
+    ) -> ASGIApp | None:
         try:
-            return await self._ask(request, call, sale, send)
+            return await self._ask(call, sale, receive, send)
         except RequestError as error:
             self._meters.ended(call, error.code or "refused")
             return _with_receipt(refusal(error), await sale.release())
         except PaymentRefusedError as error:  # served, but what was signed is not to be had any more
             self._meters.ended(call, "unpaid")
-            return self._refused(request, call.ceiling_usd6, error)
+            return self._refused(scope, call.ceiling_usd6, error)
         except BaseException:  # a call that is cancelled must not keep what it reserved
             await sale.abandon()
             raise
 
-    async def _ask(self, request: Request, call: Call, sale: OpenSale, send: Send) -> Response | None:
+    async def _ask(self, call: Call, sale: OpenSale, receive: Receive, send: Send) -> ASGIApp | None:
         async with self._upstreams.ask(call.path, call.body, stream=call.stream) as answer:
-            self._meters.upstream_seconds.observe(answer.waited_seconds)
+            self._meters.waited(answer.waited_seconds)
             if answer.body is None:
-                await stream_answer(call, sale, answer, self._meters, self._billed, request.receive, send)
+                await stream_answer(call, sale, answer, self._meters, self._billed, receive, send)
                 return None
-            passed_on = Response(answer.body, answer.status, answer.headers)
             if answer.status >= 400:
                 self._meters.ended(call, "refused by the node")
-                return _with_receipt(passed_on, await sale.release())
-            tokens = _tokens(call, answer)
+                return PassedOn(answer.status, answer.headers, answer.body, await sale.release())
+            tokens = _tokens(call, answer.status, answer.body)
             known = tokens or Tokens(0, 0)
             receipt = await sale.charge(call.cost_usd6(known))
             self._meters.charged(call, known, receipt.charged_usd6, counted=tokens is not None)
             self._meters.ended(call, "served")
             if receipt.charged_usd6:
                 self._billed(answer.member, call.work_units(known))
-            return _with_receipt(passed_on, receipt)
+            return PassedOn(answer.status, answer.headers, answer.body, receipt)
 
     # 402 --------------------------------------------------------------------------------------------
 
-    def _unpaid(self, request: Request, ceiling_usd6: int) -> Response:
+    def _unpaid(self, scope: Scope, ceiling_usd6: int) -> Response:
         config = self._terms.config
         price = f"at most {format_usd(ceiling_usd6)} to {config.pay_to} on {config.network}"
         return self._payment_required(
-            request,
+            scope,
             ceiling_usd6,
             PaymentRefusedError(
                 PAYMENT_NEEDED,
@@ -153,18 +158,19 @@ class Counter:
             "Payment required",
         )
 
-    def _refused(self, request: Request, ceiling_usd6: int, error: PaymentRefusedError) -> Response:
+    def _refused(self, scope: Scope, ceiling_usd6: int, error: PaymentRefusedError) -> Response:
         self._meters.refused(error.code)
         if error.response_header is not None:
             body = error_body(error.message, error.status, error.code)
             return JSONResponse(body, error.status, {PAYMENT_RESPONSE: error.response_header})
         said = error.code if error.code.startswith(_SCHEME_CODES) else f"{error.code}: {error.message}"
-        return self._payment_required(request, ceiling_usd6, error, said)
+        return self._payment_required(scope, ceiling_usd6, error, said)
 
     def _payment_required(
-        self, request: Request, ceiling_usd6: int, error: PaymentRefusedError, said: str
+        self, scope: Scope, ceiling_usd6: int, error: PaymentRefusedError, said: str
     ) -> Response:
-        terms = self._terms.required(ceiling_usd6, str(request.url), said, error.channel)
+        url = str(Request(scope).url)
+        terms = self._terms.required(ceiling_usd6, url, said, error.channel)
         body = error_body(error.message, error.status, error.code)
         return JSONResponse(body, error.status, {PAYMENT_REQUIRED: header(terms)})
 
@@ -241,19 +247,43 @@ def create_app(
         else:
             await app(scope, receive, send)
 
-    return BodyLimit(gateway, counter.max_body_bytes)
+    return gateway
 
 
-def _tokens(call: Call, answer: Answer) -> Tokens | None:
-    """What the upstream counted, None if it did not. Raises RequestError for an answer that nobody should pay for."""
+class PassedOn(msgspec.Struct, frozen=True):
+    """A node's answer, and what it cost."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    receipt: Receipt | None
+
+    async def __call__(self, _scope: Scope, _receive: Receive, send: Send) -> None:
+        headers = [(name.encode(), value.encode("latin-1")) for name, value in self.headers.items()]
+        headers.append((b"content-length", b"%d" % len(self.body)))
+        if self.receipt is not None:
+            headers.append((PAYMENT_RESPONSE.lower().encode(), self.receipt.header.encode()))
+        await send({"type": "http.response.start", "status": self.status, "headers": headers})
+        await send({"type": "http.response.body", "body": self.body})
+
+
+def _payment(scope: Scope) -> str | None:
+    """What the header says that pays."""
+    for name, value in scope["headers"]:
+        if name == _PAYMENT:
+            return str(value, "latin-1")
+    return None
+
+
+def _tokens(call: Call, status: int, body: bytes) -> Tokens | None:
+    """What the node counted, None if it did not. Raises RequestError for an answer that nobody should pay for."""
     try:
-        document = orjson.loads(answer.body or b"")
+        if status != 200:
+            raise ValueError
+        tokens = read_answer(call.path, body)
     except ValueError:
-        document = None
-    if answer.status != 200 or not is_answer(call.path, document):
-        message = f"the node answered {answer.status} without what was asked for"
-        raise RequestError(message, status=502, code="upstream_invalid")
-    tokens = counted(document)
+        message = f"the node answered {status} without what was asked for"
+        raise RequestError(message, status=502, code="upstream_invalid") from None
     if tokens is None and call.price.is_by_token:
         # Nobody can say what it costs: neither nothing nor the most would be fair, and the node is to be mended.
         message = "the node did not count the tokens of its answer, and they are what is paid for"

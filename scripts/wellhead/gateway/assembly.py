@@ -119,8 +119,8 @@ class Gateway:
             if self._claims_known is None or now >= self._claims_until:
                 self._claims_known = await asyncio.to_thread(self._settler.status)
                 self._claims_until = time.monotonic() + 20 * (time.monotonic() - now)
-                self.meters.unclaimed.set(self._claims_known.unclaimed_usd6)
-                self.meters.unclaimable.set(self._claims_known.unclaimable_usd6)
+                self.meters.unclaimed_usd6 = self._claims_known.unclaimed_usd6
+                self.meters.unclaimable_usd6 = self._claims_known.unclaimable_usd6
             return self._claims_known
 
     async def receipts(self) -> dict[str, Any]:

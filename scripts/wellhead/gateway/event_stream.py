@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-import orjson
+import msgspec
 
 from wellhead.gateway.inference import counted
 from wellhead.gateway.prices import Tokens
@@ -59,13 +59,14 @@ class StreamMeter:
             self.done = True
             return False
         try:
-            chunk = orjson.loads(data)
-        except ValueError as error:
+            chunk = msgspec.json.decode(data)
+        except (ValueError, RecursionError) as error:
             raise BrokenStreamError(f"an event that is not JSON: {error}") from None
-        choices = chunk.get("choices") if isinstance(chunk, dict) else None
+        fields = chunk if isinstance(chunk, dict) else {}
+        choices = fields.get("choices")
         if isinstance(choices, list):
             self._pieces += sum(_has_text(choice) for choice in choices)
-        usage = counted(chunk)
+        usage = counted(fields.get("usage"))
         if usage is None:
             return True
         self._usage = usage

@@ -11,10 +11,9 @@ own for limits, some read names whatever their case, and of a name that comes tw
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
-import orjson
+import msgspec
 
 from wellhead.gateway.openai_shape import RequestError
 from wellhead.gateway.paths import CHAT_PATH, COMPLETIONS_PATH, EMBEDDINGS_PATH
@@ -57,8 +56,7 @@ _STREAM_OPTIONS = frozenset({"include_usage", "include_obfuscation"})
 MAX_CHOICES = 128
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(msgspec.Struct, frozen=True):
     """A request that may be sent to an upstream, and what it costs at most."""
 
     path: str
@@ -101,7 +99,7 @@ def read_call(path: str, body: bytes, prices: PriceList) -> Call:
     input_tokens = min(len(body), price.max_input_tokens or len(body))
     if path == EMBEDDINGS_PATH:
         most = Tokens(input_tokens, 0)
-        return Call(path, _encoded(fields), price, most, stream=False, wants_usage=False)
+        return Call(path, msgspec.json.encode(fields), price, most, stream=False, wants_usage=False)
     stream, wants_usage = _streaming(fields)
     choices = _whole(fields, "n", 1, MAX_CHOICES) * _prompts(path, fields)
     limit = min(
@@ -110,12 +108,40 @@ def read_call(path: str, body: bytes, prices: PriceList) -> Call:
     sent = fields | dict.fromkeys(_LIMITS[path], limit)
     if stream:
         sent["stream_options"] = {"include_usage": True}
-    return Call(path, _encoded(sent), price, Tokens(input_tokens, limit * choices), stream, wants_usage)
+    return Call(
+        path, msgspec.json.encode(sent), price, Tokens(input_tokens, limit * choices), stream, wants_usage
+    )
 
 
-def counted(answer: Any) -> Tokens | None:
-    """The tokens in an answer's `usage`, None if it has none that can be right."""
-    usage = answer.get("usage") if isinstance(answer, dict) else None
+class _Embeddings(msgspec.Struct):
+    data: list[msgspec.Raw]
+    usage: Any = None
+
+
+class _Generated(msgspec.Struct):
+    choices: list[msgspec.Raw]
+    usage: Any = None
+
+
+# Of an answer only that is made into objects which is looked at: an embedding has hundreds of numbers.
+_ANSWERS: dict[str, msgspec.json.Decoder[_Embeddings] | msgspec.json.Decoder[_Generated]] = {
+    EMBEDDINGS_PATH: msgspec.json.Decoder(_Embeddings),
+    CHAT_PATH: msgspec.json.Decoder(_Generated),
+    COMPLETIONS_PATH: msgspec.json.Decoder(_Generated),
+}
+
+
+def read_answer(path: str, body: bytes) -> Tokens | None:
+    """The tokens that a whole answer says it took, None if it does not. Raises ValueError for what is not worth money:
+    no object with OpenAI's list of results."""
+    try:
+        return counted(_ANSWERS[path].decode(body).usage)
+    except RecursionError as error:
+        raise ValueError(str(error)) from None
+
+
+def counted(usage: Any) -> Tokens | None:
+    """The tokens in an answer's `usage`, None if there are none that can be right."""
     if not isinstance(usage, dict):
         return None
     read: Any = usage.get("prompt_tokens")
@@ -126,31 +152,17 @@ def counted(answer: Any) -> Tokens | None:
 
 
 def _is_count(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
-
-
-def is_answer(path: str, answer: Any) -> bool:
-    """Whether `answer` is worth money: an object with OpenAI's list of results."""
-    return isinstance(answer, dict) and isinstance(
-        answer.get("data" if path == EMBEDDINGS_PATH else "choices"), list
-    )
+    return type(value) is int and value >= 0
 
 
 def _fields(body: bytes) -> dict[str, Any]:
     try:
-        fields = orjson.loads(body)
-    except ValueError as error:
+        fields = msgspec.json.decode(body)
+    except (ValueError, RecursionError) as error:
         raise RequestError(f"the body is not JSON: {error}") from None
     if not isinstance(fields, dict):
         raise RequestError("the body must be a JSON object")
     return fields
-
-
-def _encoded(fields: dict[str, Any]) -> bytes:
-    try:
-        return orjson.dumps(fields)
-    except TypeError as error:  # deeper than it can write, though it could read it
-        raise RequestError(f"the body cannot be passed on: {error}") from None
 
 
 def _must_be_known(fields: dict[str, Any], known: frozenset[str], within: str = "") -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from base64 import b64encode
 from typing import Any, NamedTuple
 
-import orjson
+import msgspec
 from x402.mechanisms.evm.batch_settlement.constants import SCHEME_BATCH_SETTLEMENT
 from x402.mechanisms.evm.constants import SCHEME_EXACT
 
@@ -111,4 +111,4 @@ def corrective(channel_id: bytes, account: ChannelAccount) -> dict[str, Any]:
 
 def header(document: dict[str, Any]) -> str:
     """A document as x402 puts it into a header."""
-    return b64encode(orjson.dumps(document)).decode()
+    return b64encode(msgspec.json.encode(document)).decode()

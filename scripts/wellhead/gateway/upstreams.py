@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+
+import msgspec
 
 from wellhead.gateway.node_connection import NodeConnection, NodeError, NodeServer
 from wellhead.gateway.openai_shape import RequestError
@@ -62,8 +63,7 @@ class Node:
             self.failed(now)
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True):
     """The answer of a node, that of `member`, whose first byte has come after `waited_seconds`. `body` is None if it is
     to be read as a stream."""
 
@@ -72,7 +72,7 @@ class Answer:
     waited_seconds: float
     headers: dict[str, str]
     body: bytes | None
-    connection: NodeConnection = field(repr=False)
+    connection: NodeConnection
 
     @property
     def retry_after_seconds(self) -> float:
@@ -103,48 +103,18 @@ class Upstreams:
         for node in self.nodes:
             node.server.close()
 
-    @asynccontextmanager
-    async def ask(self, path: str, body: bytes, *, stream: bool) -> AsyncIterator[Answer]:
-        """The answer to a request. With `stream`, a good one's body is left to be read while this lasts.
+    def ask(self, path: str, body: bytes, *, stream: bool) -> Asking:
+        """The answer to a request, as a context. With `stream`, a good one's body is left to be read while this lasts.
 
-        Raises RequestError (502, 504) when no node gives one.
+        Entering raises RequestError (502, 504) when no node gives one.
         """
-        tried: set[int] = set()
-        failed = 0
-        while True:
-            node = self._next(tried)
-            tried.add(id(node))
-            node.under_way += 1
-            connection = None
-            try:
-                try:
-                    connection = await node.server.connection()
-                    answer = await _ask(node, connection, "POST", path, body, stream=stream)
-                except (TimeoutError, NodeError) as error:
-                    node.failed(time.monotonic())
-                    if len(tried) < len(self.nodes):
-                        continue
-                    raise _no_answer(error) from None
-                if answer.status in UNAVAILABLE:
-                    node.refused(answer, time.monotonic())
-                    failed += answer.status == FAILED
-                    # A request that two fail at is passed to no third.
-                    if len(tried) < len(self.nodes) and failed < 2:
-                        continue
-                else:
-                    node.answered(answer.waited_seconds, answer.status)
-                yield answer
-                return
-            finally:
-                node.under_way -= 1
-                if connection is not None:
-                    node.server.give_back(connection)
+        return Asking(self, path, body, stream=stream)
 
     async def models(self) -> Answer:
         """The list of models of the first node that has one. Raises RequestError as `ask` does."""
         tried: set[int] = set()
         while True:
-            node = self._next(tried)
+            node = self.next_node(tried)
             tried.add(id(node))
             connection = None
             try:
@@ -157,8 +127,10 @@ class Upstreams:
                 if connection is not None:
                     node.server.give_back(connection)
 
-    def _next(self, tried: set[int]) -> Node:
+    def next_node(self, tried: set[int]) -> Node:
         """The best of those that were not tried: in order first, then by how long it would take."""
+        if len(self.nodes) == 1:
+            return self.nodes[0]
         now = time.monotonic()
         known = [node.wait_seconds for node in self.nodes if node.wait_seconds]
         usual = sum(known) / len(known) if known else 1.0  # of a node that has not answered yet
@@ -168,6 +140,58 @@ class Upstreams:
             return paused, (node.under_way + 1) * (node.wait_seconds or usual)
 
         return min((node for node in self.nodes if id(node) not in tried), key=delay)
+
+
+class Asking:
+    """One request on its way through the nodes. Written out, as `asynccontextmanager` takes longer over it than the
+    choice of a node."""
+
+    def __init__(self, upstreams: Upstreams, path: str, body: bytes, *, stream: bool) -> None:
+        self._upstreams, self._path, self._body, self._stream = upstreams, path, body, stream
+        self._node: Node | None = None
+        self._connection: NodeConnection | None = None
+
+    async def __aenter__(self) -> Answer:
+        count = len(self._upstreams.nodes)
+        tried: set[int] = set()
+        failed = 0
+        try:
+            while True:
+                self._end()
+                node = self._node = self._upstreams.next_node(tried)
+                tried.add(id(node))
+                node.under_way += 1
+                try:
+                    connection = self._connection = await node.server.connection()
+                    answer = await _ask(node, connection, "POST", self._path, self._body, stream=self._stream)
+                except (TimeoutError, NodeError) as error:
+                    node.failed(time.monotonic())
+                    if len(tried) < count:
+                        continue
+                    raise _no_answer(error) from None
+                if answer.status in UNAVAILABLE:
+                    node.refused(answer, time.monotonic())
+                    failed += answer.status == FAILED
+                    # A request that two fail at is passed to no third.
+                    if len(tried) < count and failed < 2:
+                        continue
+                else:
+                    node.answered(answer.waited_seconds, answer.status)
+                return answer
+        except BaseException:
+            self._end()
+            raise
+
+    async def __aexit__(self, *_: object) -> None:
+        self._end()
+
+    def _end(self) -> None:
+        """Nothing more is asked of the node that is being asked."""
+        if self._node is not None:
+            self._node.under_way -= 1
+            if self._connection is not None:
+                self._node.server.give_back(self._connection)
+            self._node = self._connection = None
 
 
 async def _ask(

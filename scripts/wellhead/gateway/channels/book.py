@@ -8,8 +8,8 @@ token, cumulative.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
+import msgspec
+from msgspec.structs import replace
 from x402.mechanisms.evm.batch_settlement.errors import (
     ERR_CHANNEL_BUSY,
     ERR_CHARGE_EXCEEDS_SIGNED_CUMULATIVE,
@@ -36,7 +36,7 @@ class AdmissionError(Exception):
         self.code, self.message = code, message
 
 
-class ChannelAccount(NamedTuple):
+class ChannelAccount(msgspec.Struct, frozen=True):
     """What the gateway knows of one channel: its own books, and the chain's figures as last seen."""
 
     config: ChannelConfig
@@ -113,10 +113,10 @@ class ChannelAccount(NamedTuple):
                 ERR_CUMULATIVE_EXCEEDS_BALANCE,
                 f"the voucher's ceiling is {ceiling}, the channel holds {self.balance}: deposit more",
             )
-        admitted = self._replace(reserved=self.reserved + price)
+        reserved = self.reserved + price
         if ceiling <= self.signed_ceiling:
-            return admitted
-        return admitted._replace(signed_ceiling=ceiling, signature=signature)
+            return replace(self, reserved=reserved)
+        return replace(self, reserved=reserved, signed_ceiling=ceiling, signature=signature)
 
     def hold(self, ceiling: int) -> ChannelAccount:
         """Shut for calls until the chain's refund nonce moves, for a refund: on a voucher over no more than was
@@ -128,7 +128,7 @@ class ChannelAccount(NamedTuple):
                 ERR_CUMULATIVE_AMOUNT_MISMATCH,
                 f"the voucher's ceiling is {ceiling}; {self.charged} charged is what a refund is signed over",
             )
-        return self._replace(refunding=max(self.refunding, self.refund_nonce))
+        return replace(self, refunding=max(self.refunding, self.refund_nonce))
 
     def charge(self, price: int, cost: int) -> ChannelAccount:
         """A call admitted at `price` was served and cost `cost`, at most `price`."""
@@ -137,15 +137,15 @@ class ChannelAccount(NamedTuple):
                 ERR_CHARGE_EXCEEDS_SIGNED_CUMULATIVE,
                 f"a cost of {cost} does not fit into a price of {price}, {self.reserved} reserved",
             )
-        return self._replace(charged=self.charged + cost, reserved=self.reserved - price)
+        return replace(self, charged=self.charged + cost, reserved=self.reserved - price)
 
     def take_back(self, cost: int) -> ChannelAccount:
         """A charge of `cost` whose answer could not be given after all."""
-        return self._replace(charged=self.charged - cost)
+        return replace(self, charged=self.charged - cost)
 
     def release(self, price: int) -> ChannelAccount:
         """A call admitted at `price` was not served."""
-        return self._replace(reserved=self.reserved - price)
+        return replace(self, reserved=self.reserved - price)
 
     def seen(self, figures: ChannelFigures, before: ChannelFigures) -> ChannelAccount:
         """With the chain's figures, which were read after these books had `before`. If they have others now, somebody
@@ -155,7 +155,8 @@ class ChannelAccount(NamedTuple):
             return self
         claimed = figures.total_claimed
         lost = claimed > self.charged
-        return self._replace(
+        return replace(
+            self,
             **figures._asdict(),
             charged=max(self.charged, claimed),
             signed_ceiling=max(self.signed_ceiling, claimed),

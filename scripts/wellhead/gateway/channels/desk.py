@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
+from msgspec.structs import replace
 from x402.mechanisms.evm.batch_settlement.errors import (
     ERR_CHANNEL_BUSY,
     ERR_CHANNEL_ID_MISMATCH,
@@ -34,6 +35,10 @@ from wellhead.gateway.terms import Terms, channel_state, header
 from wellhead.units import format_usd
 
 NOBODY = "0x" + "00" * 20
+_MISMATCHES = (
+    *(ERR_NETWORK_MISMATCH, ERR_RECEIVER_MISMATCH, ERR_RECEIVER_AUTHORIZER_MISMATCH),
+    *(ERR_TOKEN_MISMATCH, ERR_WITHDRAW_DELAY_MISMATCH),
+)
 # On these the payer side can correct its books by ours, and pay again.
 CORRECTIVE = frozenset({ERR_CUMULATIVE_AMOUNT_MISMATCH, ERR_CUMULATIVE_AMOUNT_BELOW_CLAIMED})
 
@@ -51,6 +56,11 @@ class ChannelDesk:
     def __init__(self, terms: Terms, books: Books, chain: ChannelChain) -> None:
         self._terms, self._books, self._chain = terms, books, chain
         self._vouchers = VoucherDomain(terms.config.chain_id, chain.settlement)
+        wanted = terms.config
+        self._wanted = (
+            *(wanted.network, wanted.pay_to, terms.authorizer),
+            *(wanted.asset, wanted.withdraw_delay_seconds),
+        )
         self._moving: dict[bytes, asyncio.Task[Any]] = {}
         self.refunds = Refunds(terms, books, chain, self._alone)
 
@@ -93,25 +103,8 @@ class ChannelDesk:
 
     async def _check(self, payment: ChannelPayment) -> bytes:
         """The id of the payment's channel, once its terms and its voucher's signature are found right."""
-        config, terms = payment.config, self._terms
-        wanted = terms.config
-        for right, code, what in (
-            (payment.network == wanted.network, ERR_NETWORK_MISMATCH, wanted.network),
-            (config.receiver == wanted.pay_to, ERR_RECEIVER_MISMATCH, f"receiver {wanted.pay_to}"),
-            (
-                config.receiver_authorizer == terms.authorizer,
-                ERR_RECEIVER_AUTHORIZER_MISMATCH,
-                f"receiverAuthorizer {terms.authorizer}",
-            ),
-            (config.token == wanted.asset, ERR_TOKEN_MISMATCH, f"token {wanted.asset}"),
-            (
-                config.withdraw_delay == wanted.withdraw_delay_seconds,
-                ERR_WITHDRAW_DELAY_MISMATCH,
-                f"withdrawDelay {wanted.withdraw_delay_seconds}",
-            ),
-        ):
-            if not right:
-                raise PaymentRefusedError(code, f"the channel must be on other terms: {what}")
+        self._must_be_on_terms(payment)
+        config = payment.config
         channel_id = self._vouchers.channel_id(config)
         if channel_id != payment.claimed_channel_id:
             raise PaymentRefusedError(
@@ -129,6 +122,19 @@ class ChannelDesk:
             )
         return channel_id
 
+    def _must_be_on_terms(self, payment: ChannelPayment) -> None:
+        config = payment.config
+        said = (
+            *(payment.network, config.receiver, config.receiver_authorizer),
+            *(config.token, config.withdraw_delay),
+        )
+        if said == self._wanted:
+            return
+        names = ("network", "receiver", "receiverAuthorizer", "token", "withdrawDelay")
+        for code, name, one, wanted in zip(_MISMATCHES, names, said, self._wanted, strict=True):
+            if one != wanted:
+                raise PaymentRefusedError(code, f"the channel must be on other terms: {name} {wanted}")
+
     async def _meet(self, channel_id: bytes, payment: ChannelPayment) -> ChannelAccount | None:
         """The channel's books with what the chain has of it; None if they are told that anyway. It is read if this
         process sees it for the first time, and before a refund: one that has nothing left to give back moves the
@@ -145,7 +151,7 @@ class ChannelDesk:
         self, channel_id: bytes, account: ChannelAccount, payment: ChannelPayment, ceiling: int
     ) -> None:
         """Nobody's money is moved for a call that would not be admitted then."""
-        funded = account._replace(balance=account.balance + payment.deposit_amount)
+        funded = replace(account, balance=account.balance + payment.deposit_amount)
         try:
             funded.admit(
                 *(payment.max_claimable_amount, payment.signature, ceiling), concurrent=payment.concurrent

@@ -7,12 +7,11 @@ here a payment only becomes readable, or is refused as unreadable.
 from __future__ import annotations
 
 import binascii
-from base64 import b64decode
 from enum import StrEnum
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
-import orjson
+import msgspec
 from eth_utils.address import to_checksum_address
 from x402.mechanisms.evm.batch_settlement.constants import SCHEME_BATCH_SETTLEMENT
 
@@ -53,12 +52,56 @@ class ChannelPayment(NamedTuple):
     concurrent: bool
     # The whole payload as it came, for the facilitator's part of the work.
     payload: dict[str, Any]
-    accepted: dict[str, Any]
+
+
+class _Accepted(msgspec.Struct):
+    scheme: str
+    network: str
+    amount: str
+
+
+class _Config(msgspec.Struct, frozen=True, rename="camel"):
+    payer: str
+    payer_authorizer: str
+    receiver: str
+    receiver_authorizer: str
+    token: str
+    withdraw_delay: int | str
+    salt: str
+
+
+class _Voucher(msgspec.Struct, rename="camel"):
+    channel_id: str
+    max_claimable_amount: str
+    signature: str
+
+
+class _Deposit(msgspec.Struct):
+    amount: str
+
+
+class _Payload(msgspec.Struct, rename="camel"):
+    type: Kind
+    channel_config: _Config
+    voucher: _Voucher
+    deposit: _Deposit | None = None
+    amount: str | None = None
+    concurrent: bool | None = None
+
+
+class _Document(msgspec.Struct):
+    version: Literal[2] = msgspec.field(name="x402Version")
+    accepted: _Accepted
+    payload: _Payload
 
 
 def scheme_of(document: dict[str, Any]) -> str:
     """The scheme that a decoded header pays by. Raises UnreadablePaymentError."""
-    return _text(_object(document, "accepted"), "scheme")
+    accepted = document.get("accepted")
+    scheme = accepted.get("scheme") if isinstance(accepted, dict) else None
+    if not isinstance(scheme, str):
+        raise UnreadablePaymentError(f"accepted.scheme is {scheme!r}, no text")
+    return scheme
 
 
 def decode(header: str) -> dict[str, Any]:
@@ -66,8 +109,8 @@ def decode(header: str) -> dict[str, Any]:
     if len(header) > MAX_HEADER_BYTES:
         raise UnreadablePaymentError(f"{len(header)} characters are more than {MAX_HEADER_BYTES}")
     try:
-        document = orjson.loads(b64decode(header, validate=True))
-    except (binascii.Error, ValueError) as error:
+        document = msgspec.json.decode(binascii.a2b_base64(header, strict_mode=True))
+    except (ValueError, RecursionError, msgspec.DecodeError) as error:
         raise UnreadablePaymentError(f"no base64 of JSON: {error}") from None
     if not isinstance(document, dict):
         raise UnreadablePaymentError("no JSON object")
@@ -76,62 +119,51 @@ def decode(header: str) -> dict[str, Any]:
 
 def read(document: dict[str, Any]) -> ChannelPayment:
     """The payment in a decoded header. Raises UnreadablePaymentError."""
-    if document.get("x402Version") != 2:
-        raise UnreadablePaymentError(f"x402Version is {document.get('x402Version')!r}, this gateway speaks 2")
-    accepted, payload = _object(document, "accepted"), _object(document, "payload")
-    scheme = _text(accepted, "scheme")
-    if scheme != SCHEME_BATCH_SETTLEMENT:
-        raise UnreadablePaymentError(f"accepted.scheme is {scheme!r}")
     try:
-        kind = Kind(_text(payload, "type"))
-    except ValueError:
-        raise UnreadablePaymentError(f"payload.type is {payload['type']!r}") from None
-    voucher = _object(payload, "voucher")
-    deposit_amount = 0
-    if kind is Kind.DEPOSIT:
-        deposit_amount = _amount(_object(payload, "deposit"), "amount")
-    refund_amount = None
-    if kind is Kind.REFUND and payload.get("amount") is not None:
-        refund_amount = _amount(payload, "amount")
+        read = msgspec.convert(document, _Document)
+    except msgspec.ValidationError as error:
+        raise UnreadablePaymentError(str(error)) from None
+    accepted, payload, voucher = read.accepted, read.payload, read.payload.voucher
+    if accepted.scheme != SCHEME_BATCH_SETTLEMENT:
+        raise UnreadablePaymentError(f"accepted.scheme is {accepted.scheme!r}")
+    deposit_amount, refund_amount = 0, None
+    if payload.type is Kind.DEPOSIT:
+        if payload.deposit is None:
+            raise UnreadablePaymentError("a deposit without payload.deposit")
+        deposit_amount = _amount(payload.deposit.amount, "deposit.amount")
+    elif payload.type is Kind.REFUND and payload.amount is not None:
+        refund_amount = _amount(payload.amount, "amount")
     return ChannelPayment(
-        kind=kind,
-        network=_text(accepted, "network"),
-        accepted_amount=_amount(accepted, "amount"),
-        config=_config(_object(payload, "channelConfig")),
-        claimed_channel_id=_bytes(voucher, "channelId", 32),
-        max_claimable_amount=_amount(voucher, "maxClaimableAmount"),
-        signature=_bytes(voucher, "signature"),
+        kind=payload.type,
+        network=accepted.network,
+        accepted_amount=_amount(accepted.amount, "accepted.amount"),
+        config=_channel_config(payload.channel_config),
+        claimed_channel_id=_hex(voucher.channel_id, "channelId", 32),
+        max_claimable_amount=_amount(voucher.max_claimable_amount, "maxClaimableAmount"),
+        signature=_hex(voucher.signature, "signature"),
         deposit_amount=deposit_amount,
         refund_amount=refund_amount,
-        concurrent=payload.get("concurrent") is True,
-        payload=payload,
-        accepted=accepted,
+        concurrent=payload.concurrent is True,
+        payload=document["payload"],
     )
 
 
-def _config(fields: dict[str, Any]) -> ChannelConfig:
-    names = ("payer", "payerAuthorizer", "receiver", "receiverAuthorizer", "token")
-    delay = fields.get("withdrawDelay")
+@lru_cache(KNOWN_CONFIGS)
+def _channel_config(read: _Config) -> ChannelConfig:
+    """Checksums are a hash each, and a channel's configuration never changes."""
+    delay = read.withdraw_delay
     if isinstance(delay, str) and delay.isdecimal() and len(delay) <= MAX_DIGITS:
         delay = int(delay)
-    if not isinstance(delay, int) or isinstance(delay, bool) or not 0 <= delay < 2**40:
+    if not isinstance(delay, int) or not 0 <= delay < 2**40:
         raise UnreadablePaymentError(f"withdrawDelay is {delay!r}, not seconds below 2^40")
-    return _known_config(*(_text(fields, name) for name in names), delay, _text(fields, "salt"))
-
-
-@lru_cache(KNOWN_CONFIGS)
-def _known_config(
-    payer: str, payer_authorizer: str, receiver: str, authorizer: str, token: str, delay: int, salt: str
-) -> ChannelConfig:
-    """Checksums are a hash each, and a channel's configuration never changes."""
     return ChannelConfig(
-        payer=_address(payer),
-        payer_authorizer=_address(payer_authorizer),
-        receiver=_address(receiver),
-        receiver_authorizer=_address(authorizer),
-        token=_address(token),
+        payer=_address(read.payer),
+        payer_authorizer=_address(read.payer_authorizer),
+        receiver=_address(read.receiver),
+        receiver_authorizer=_address(read.receiver_authorizer),
+        token=_address(read.token),
         withdraw_delay=delay,
-        salt=_hex(salt, "salt", 32),
+        salt=_hex(read.salt, "salt", 32),
     )
 
 
@@ -139,35 +171,13 @@ def _address(text: str) -> str:
     return to_checksum_address(_hex(text, "address", 20))
 
 
-def _object(document: dict[str, Any], name: str) -> dict[str, Any]:
-    value = document.get(name)
-    if not isinstance(value, dict):
-        raise UnreadablePaymentError(f"{name} is no object")
-    return value
-
-
-def _text(document: dict[str, Any], name: str) -> str:
-    value = document.get(name)
-    if not isinstance(value, str):
-        raise UnreadablePaymentError(f"{name} is {value!r}, no text")
-    return value
-
-
-def _amount(document: dict[str, Any], name: str) -> int:
+def _amount(digits: str, name: str) -> int:
     """Decimal digits, no sign, no fraction: what the scheme writes amounts in."""
-    digits = _text(document, name)
-    if (
-        not (digits.isascii() and digits.isdecimal() and len(digits) <= MAX_DIGITS)
-        or int(digits) > MAX_AMOUNT
-    ):
-        raise UnreadablePaymentError(
-            f"{name} is {digits[:50]!r}, not a whole number of atomic units below 2^128"
-        )
-    return int(digits)
-
-
-def _bytes(document: dict[str, Any], name: str, length: int | None = None) -> bytes:
-    return _hex(_text(document, name), name, length)
+    if digits.isascii() and digits.isdecimal() and len(digits) <= MAX_DIGITS:
+        amount = int(digits)
+        if amount <= MAX_AMOUNT:
+            return amount
+    raise UnreadablePaymentError(f"{name} is {digits[:50]!r}, not a whole number of atomic units below 2^128")
 
 
 def _hex(text: str, name: str, length: int | None = None) -> bytes:

@@ -15,6 +15,8 @@ from concurrent.futures import Future
 from itertools import count
 from typing import NamedTuple
 
+from msgspec.structs import replace
+
 from wellhead.gateway.channels.book import NEVER, NOTHING, ChannelAccount
 from wellhead.gateway.channels.book_writer import Change
 from wellhead.gateway.channels.ledger import (
@@ -141,7 +143,7 @@ class SoleLedger:
 
     def _set_refunding(self, channel_id: bytes, refunding: int) -> None:
         with self._lock:
-            self._accounts[channel_id] = self._account(channel_id)._replace(refunding=refunding)
+            self._accounts[channel_id] = replace(self._account(channel_id), refunding=refunding)
 
     # The chain --------------------------------------------------------------------------------------
 
