@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from wellhead.chain import keys
+from wellhead.chain.outbox.policy import GWEI, SendingPolicy
 from wellhead.cli.options import (
     DEFAULT_DEPLOYMENTS,
     DEFAULT_NETWORK,
@@ -51,6 +52,14 @@ def run(
         str, typer.Option("--step", help="How long others are waited for in each step of a round.")
     ] = "20s",
     poll: Annotated[str, typer.Option("--poll", help="How often the chain is asked.")] = "5s",
+    max_gwei: Annotated[
+        int,
+        typer.Option(
+            "--max-gwei",
+            min=1,
+            help="The most that --gas pays for a unit of gas; dearer reports wait.",
+        ),
+    ] = SendingPolicy().max_fee_wei // GWEI,
     push_nodes: Annotated[
         int,
         typer.Option(
@@ -134,6 +143,7 @@ def run(
             poll=parse_duration(poll, "--poll"),
             transmit=seconds,
         ),
+        sending=SendingPolicy(max_fee_wei=max_gwei * GWEI),
         pushing=PushPolicy(max_nodes=push_nodes),
         trigger=None
         if heartbeat is None

@@ -48,9 +48,12 @@ def slot_at(wall_seconds: float, slot_ms: int) -> int:
 class Fleet:
     """Nodes and canaries under one reporter's eyes. One node's trouble is that node's."""
 
-    def __init__(self, settings: FleetSettings, reporter: str = NOBODY) -> None:
-        """Raises Misused where a source cannot work on this machine. Nothing is looked at before `run`."""
-        self.settings, self.reporter = settings, reporter
+    def __init__(
+        self, settings: FleetSettings, reporter: str = NOBODY, clock: Callable[[], float] = time.time
+    ) -> None:
+        """Raises Misused where a source cannot work on this machine. Nothing is looked at before `run`. `clock` tells
+        seconds since the epoch."""
+        self.settings, self.reporter, self._clock = settings, reporter, clock
         self._built: Built = build(settings)
         sources = [*self._built.canaries, *(one for node in self._built.nodes.values() for one in node)]
         self._lag = Lag()
@@ -66,18 +69,18 @@ class Fleet:
         settings = self.settings
         free = asyncio.Semaphore(settings.connections)
         lagging = asyncio.create_task(self._lag.run())
-        slot = slot_at(time.time(), settings.slot_ms) + 1
+        slot = slot_at(self._clock(), settings.slot_ms) + 1
         try:
             async with new_client() as client:
                 while True:
                     # Short waits, because the wall clock that the grid is cut from may be set.
-                    while (wait := slot * settings.slot_ms / 1000 - time.time()) > 0:
+                    while (wait := slot * settings.slot_ms / 1000 - self._clock()) > 0:
                         await asyncio.sleep(min(wait, 1))
                     due = [source for source in self._live if source.is_due(slot)]
                     await asyncio.gather(*(self._look(client, free, source, slot) for source in due))
                     looked(slot)
                     # A slot that was missed while the machine was busy stays unknown: nobody measured in it.
-                    slot = max(slot + 1, slot_at(time.time(), settings.slot_ms))
+                    slot = max(slot + 1, slot_at(self._clock(), settings.slot_ms))
         finally:
             lagging.cancel()
 
@@ -114,7 +117,7 @@ class Fleet:
 
     def _forgotten(self, window: Window) -> tuple[str, ...]:
         remembered = self.settings.remember_seconds
-        age_seconds = int(time.time()) - window.first_slot * window.interval_ms // 1000
+        age_seconds = int(self._clock()) - window.first_slot * window.interval_ms // 1000
         if not self.is_live or age_seconds <= remembered:
             return ()
         return (f"the window began {age_seconds} s ago, looks are remembered for {remembered} s: allow more",)
@@ -126,7 +129,7 @@ class Fleet:
         source.forget_before(slot - settings.remember_seconds * 1000 // settings.slot_ms)
         latest_ms = (slot + 1) * settings.slot_ms - settings.look_limit_ms
         async with free:
-            if time.time() * 1000 > latest_ms:
+            if self._clock() * 1000 > latest_ms:
                 source.missed(slot, TOO_BUSY)
                 return
             try:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from wellhead.errors import Misused
 
-_GWEI = 10**9
+GWEI = 10**9
 URGENT_PARTS = 4
 
 
@@ -16,7 +16,7 @@ class SendingPolicy:
 
     # Not mined for so long, it is replaced with a higher fee; an urgent one after a quarter of that.
     patience_seconds: float = 60
-    max_fee_wei: int = 200 * _GWEI
+    max_fee_wei: int = 200 * GWEI
     # Blocks, its own included, after which it counts.
     confirmations: int = 3
     # Blocks for which what counts is still looked after, in case of a deeper reorganisation.

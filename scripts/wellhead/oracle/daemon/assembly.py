@@ -111,26 +111,36 @@ def assemble(
             await reporter.run(peers)
 
     def status() -> dict[str, Any]:
-        problem = "" if transmitter is None else transmitter.problem
-        said_two_things = [
-            {
-                "round": one.round,
-                "reporter": one.reporter,
-                "commitments": [f"0x{one.first.hex()}", f"0x{one.second.hex()}"],
-            }
-            for one in store.equivocations()
-        ]
-        return {
-            "reporter": account.address,
-            **progress.status(),
-            "transmission": problem,
-            "pushing": "" if pusher is None else pusher.state,
-            "said_two_things": said_two_things,
-        }
+        return status_of(account.address, progress, store, transmitter, pusher)
 
     return create_app(
         reporter.post, progress, [*evidence_routes(store), *record_routes(records)], status, work
     )
+
+
+def status_of(
+    reporter: str,
+    progress: Progress,
+    store: ReporterStore,
+    transmitter: Transmitter | None,
+    pusher: Pusher | None,
+) -> dict[str, Any]:
+    """What a reporter says of itself, for people."""
+    said_two_things = [
+        {
+            "round": one.round,
+            "reporter": one.reporter,
+            "commitments": [f"0x{one.first.hex()}", f"0x{one.second.hex()}"],
+        }
+        for one in store.equivocations()
+    ]
+    return {
+        "reporter": reporter,
+        **progress.status(),
+        "transmission": "" if transmitter is None else transmitter.problem,
+        "pushing": "" if pusher is None else pusher.state,
+        "said_two_things": said_two_things,
+    }
 
 
 def assemble_dry(settings: Settings, oracle: TelemetryOracle, registry: NodeRegistry) -> Starlette:
