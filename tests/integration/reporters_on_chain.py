@@ -113,7 +113,7 @@ class Site:
         self.books = f"sqlite:///{self.folder / 'reporter.db'}"
         self.told = Told()
         self.reporter: Reporter | None = None
-        self.status: dict[str, Any] = {}
+        self.status: Callable[[], dict[str, Any]] = dict
 
     def signed_at(self, nonce: int) -> list[Signed]:
         """What its books say was signed with that nonce."""
@@ -142,6 +142,7 @@ class Site:
             patch.setattr(fleet, "build", lambda _settings: built)
             patch.setattr(fleet, "Lag", NeverLate)
             watched = Fleet(world.watched, self.account.address, self.clock)
+        self.status = lambda: status_of(self.account.address, progress, store, transmitter, None)
         self.reporter = Reporter(
             *(self.account, view, schedule, Witness(schedule, watched, progress), store),
             *(History(view, store, records, []), progress, transmitter, None),
@@ -152,7 +153,6 @@ class Site:
         try:
             await self.reporter.run(Wires(self))
         finally:
-            self.status = status_of(self.account.address, progress, store, transmitter, None)
             store.close()
 
 

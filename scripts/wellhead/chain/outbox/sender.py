@@ -227,8 +227,16 @@ class Outbox:
             if self._account.used("latest") > entry.nonce or self._account.mined(entry.transactions):
                 return UnderWay(entry, entry.newest, mined=False)
             return Decision(entry, DROPPED, None, f"it would revert by now: {refused}")
-        if self._is_stuck(entry):
-            entry = self._raise_fee(entry)
+        raised = self._raise_fee(entry) if self._is_stuck(entry) else entry
+        if raised is None:
+            refusal = "" if self._account.knows(entry.newest) else self._account.send(entry.newest)
+            most = entry.newest.fees.max_fee_wei
+            self._complain(
+                f"nonce {entry.nonce} is not mined at the highest fee allowed, {most} wei"
+                + (f", and the node does not take it: {refusal}" if refusal else "")
+            )
+            return UnderWay(entry, entry.newest, mined=False)
+        entry = raised
         if not self._account.knows(entry.newest):
             self._send(entry.newest)
         return UnderWay(entry, entry.newest, mined=False)
@@ -239,14 +247,11 @@ class Outbox:
         urgent = urgent_at is not None and chain_time(self._w3) >= urgent_at
         return self._policy.is_stuck(waited, urgent=urgent)
 
-    def _raise_fee(self, entry: Entry) -> Entry:
-        before = entry.newest.fees
-        fees = raised_fees(before, self._account.suggested_fees(), self._policy.max_fee_wei)
+    def _raise_fee(self, entry: Entry) -> Entry | None:
+        """None if what is paid for it must not rise any more."""
+        fees = raised_fees(entry.newest.fees, self._account.suggested_fees(), self._policy.max_fee_wei)
         if fees is None:
-            self._complain(
-                f"nonce {entry.nonce} is not mined at the highest fee allowed, {before.max_fee_wei} wei"
-            )
-            return entry
+            return None
         signed = self._account.sign(entry.nonce, entry.call, fees)
         _log.warning("nonce %s is stuck: %s takes its place", entry.nonce, Web3.to_hex(signed.hash))
         return self._journal.replace(entry, signed)
