@@ -102,7 +102,7 @@ def test_no_process_is_left_when_it_is_killed() -> None:
             if line.startswith("  reporters"):
                 break
         running = processes_with(mark)
-        for program in ("anvil", "wellhead.runtime", "wellhead.gateway", "oracle run", "prometheus"):
+        for program in ("anvil", "wellhead.runtime", "gateway run", "oracle run", "prometheus"):
             assert any(program in command for command in running), (program, running)
         demo.send_signal(signal.SIGKILL)
     deadline = time.monotonic() + END_SECONDS

@@ -35,6 +35,7 @@ from wellhead.gateway.channels.book import ChannelAccount
 from wellhead.gateway.channels.figures import read_figures
 from wellhead.gateway.channels.ledger import Ledger, UnknownChannelError
 from wellhead.gateway.config import GatewayConfig
+from wellhead.gateway.price_file import read_prices
 from wellhead.reference import channel as twin
 from wellhead.reference.channel import ChannelConfig
 
@@ -116,13 +117,21 @@ def test_sigkill_at_random_points_under_load(world: World, kills: dict[str, int]
     warm = WarmGateway(tmp_path / "gateway.log")
 
     async def story(upstream_url: str) -> None:
-        arguments = ["--upstream", upstream_url, "--network", world.chain.url, "--asset", world.usd.address]
-        arguments += ["--pay-to", world.pay_to, "--router", world.router, "--prices", str(prices)]
-        arguments += ["--ledger", world.ledger_url, "--port", "0"]
+        config = {
+            "upstreams": [upstream_url],
+            "rpc_url": world.chain.url,
+            "chain_id": local.CHAIN_ID,
+            "asset": world.usd.address,
+            "pay_to": world.pay_to,
+            "settle_router": world.router,
+            "models": [model.model_dump() for model in read_prices(prices)],
+            "ledger_url": world.ledger_url,
+            "port": 0,
+        }
         try:
             async with httpx.AsyncClient() as passer_by:
                 for moment in moments:
-                    await live_and_die(world, warm, arguments, passer_by, moment, source)
+                    await live_and_die(world, warm, config, passer_by, moment, source)
                     await asyncio.to_thread(reconcile, world)
         finally:
             await warm.close()
@@ -141,7 +150,7 @@ def test_sigkill_at_random_points_under_load(world: World, kills: dict[str, int]
 async def live_and_die(
     world: World,
     warm: WarmGateway,
-    arguments: list[str],
+    config: dict[str, Any],
     passer_by: httpx.AsyncClient,
     moment: str,
     source: random.Random,
@@ -161,7 +170,7 @@ async def live_and_die(
             for _ in range(customer.at_once):
                 tasks.create_task(customer.call_on(spell))
 
-    await warm.start(arguments)
+    await warm.start(config)
     async with asyncio.timeout(2 * PATIENCE_SECONDS), asyncio.TaskGroup() as tasks:
         opening = tasks.create_task(open_doors())
         if moment != STARTING:

@@ -1,7 +1,7 @@
 """A gateway's process that starts in a moment: a fork of one that has imported it, with an end of its own.
 
 Importing takes seconds, and what a killed gateway has left behind is found by the next one whether it was imported or
-forked. Orders come by line on stdin: arguments of `python -m wellhead.gateway`, or null to kill it.
+forked. Orders come by line on stdin: a gateway's configuration, or null to kill it.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 from pathlib import Path
+from typing import Any
 
 START_SECONDS = 60
 _ANNOUNCED, _ENDED = "gateway at ", "ended by "
@@ -24,7 +25,7 @@ class WarmGateway:
         self._log = log
         self._process: asyncio.subprocess.Process | None = None
 
-    async def start(self, arguments: list[str]) -> None:
+    async def start(self, config: dict[str, Any]) -> None:
         """Begin a gateway's start; see `url`."""
         if self._process is None:
             with self._log.open("ab") as log:
@@ -34,7 +35,7 @@ class WarmGateway:
                     stdout=asyncio.subprocess.PIPE,
                     stderr=log,
                 )
-        self._order(arguments)
+        self._order(config)
 
     async def url(self) -> str:
         """Where it listens, once it does."""
@@ -51,7 +52,7 @@ class WarmGateway:
         if self._process is not None:
             await self._process.communicate(b"")
 
-    def _order(self, order: list[str] | None) -> None:
+    def _order(self, order: dict[str, Any] | None) -> None:
         assert self._process is not None
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps(order).encode() + b"\n")
@@ -76,17 +77,22 @@ def _obey() -> None:
     import uvicorn.protocols.http.auto
     import uvicorn.protocols.websockets.auto  # noqa: F401
 
-    from wellhead.gateway.__main__ import main
+    from wellhead.chain.keys import local_account
+    from wellhead.gateway.config import GatewayConfig
+    from wellhead.gateway.serve import serve
 
     gateway = 0
     try:
         while line := sys.stdin.readline():
-            arguments = json.loads(line)
-            if arguments is not None:
+            order = json.loads(line)
+            if order is not None:
                 gateway = os.fork()
                 if not gateway:
                     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-                    sys.exit(main(arguments))
+                    accounts = local_account("facilitator"), local_account("authorizer")
+                    config = GatewayConfig.model_validate(order)
+                    serve(config, *accounts, lambda url: print(f"{_ANNOUNCED}{url}", flush=True))
+                    sys.exit(0)
             else:
                 os.kill(gateway, signal.SIGKILL)
                 _, status = os.waitpid(gateway, 0)

@@ -18,23 +18,23 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import httpx
-from eth_account import Account
+from web3.constants import ADDRESS_ZERO
 
 from wellhead.bench.apart import figures_of
 from wellhead.bench.gateway_sides import PATH
+from wellhead.bench.stage import GENESIS, BenchStage
 from wellhead.bench.turns import WORKERS, Contestant, Server, Side, take_turns
 from wellhead.chain import keys, local
 from wellhead.chain.contracts.batch_settlement import BatchSettlement
-from wellhead.chain.transact import Sender
 from wellhead.customer.bounds import Bounds
 from wellhead.customer.payment import Payment
 from wellhead.customer.purse import Purse
 from wellhead.customer.receipts import read_receipt
 from wellhead.customer.terms import read_terms
 from wellhead.deploy.canonical import SETTLEMENT
-from wellhead.deploy.local import deploy_local
 from wellhead.errors import Refused
 from wellhead.processes import ManagedProcess
+from wellhead.units import ONE
 
 PRICE_USD6 = 100
 DEPOSIT_USD6 = 10**9
@@ -69,9 +69,10 @@ def measure(calls: int, shared_ledger_url: str | None = None) -> Measured:
     """
     with TemporaryDirectory(prefix="wellhead-bench-") as folder, ExitStack() as stack:
         place = Path(folder)
-        chain = stack.enter_context(local.running("anvil", log=place / "chain.log"))
-        manifest = deploy_local(Sender(chain.connect(), keys.local_account("owner")), place)
-        receiver = Account.create().address
+        chain = stack.enter_context(local.running("anvil", log=place / "chain.log", genesis=GENESIS))
+        stage = BenchStage(chain.connect(), place, plain_usd=False)
+        node = stage.attested_node()
+        share = stage.share(node, eligibility=ADDRESS_ZERO, issuer=ADDRESS_ZERO, supply_units=1_000 * ONE)
         bare = stack.enter_context(_serving(place, "wellhead.bench.gateway_sides", "upstream", "{port}"))
         upstream_url = bare.url.removesuffix(PATH)
         passing_on = stack.enter_context(
@@ -82,10 +83,10 @@ def measure(calls: int, shared_ledger_url: str | None = None) -> Measured:
             return stack.enter_context(
                 _serving(
                     place,
-                    "wellhead.gateway",
-                    *("--upstream", upstream_url, "--price", "0.0001", "--pay-to", receiver),
-                    *("--asset", manifest.usd, "--router", manifest.address("SettleRouter")),
-                    *("--network", chain.url, "--port", "{port}", "--ledger", ledger_url),
+                    "wellhead",
+                    *("gateway", "run", str(node), "--upstream", upstream_url, "--price", "0.0001"),
+                    *("--network", chain.url, "--deployments", str(place)),
+                    *("--port", "{port}", "--ledger", ledger_url),
                 )
             )
 
@@ -95,10 +96,11 @@ def measure(calls: int, shared_ledger_url: str | None = None) -> Measured:
             _serving(
                 place,
                 "wellhead.bench.gateway_sides",
-                *("stock", "{port}", upstream_url, chain.url, manifest.usd, receiver, str(PRICE_USD6)),
+                *("stock", "{port}", upstream_url, chain.url, stage.usd.address, share.address),
+                str(PRICE_USD6),
             )
         )
-        customer = _Customer(chain, manifest.usd)
+        customer = _Customer(chain, stage.usd.address)
         paid = customer.headers
         upstream = Contestant([bare], calls, BODY, _free)
         bare_proxy = Contestant([passing_on], calls, BODY, _free)

@@ -86,10 +86,9 @@ class Site:
         self.gateway_url = f"http://{local.HOST}:{gateway_port}"
         self._runtime = self._start_runtime()
         self._gateway = self._start(
-            "gateway",
-            *("--upstream", self.runtime_url, "--pay-to", listed.share.address, "--price", "0.005"),
-            *("--asset", stage.usd.address, "--network", stage.chain.url, "--key", "facilitator"),
-            *("--router", stage.manifest.address("SettleRouter"), "--ledger", self.ledger_url),
+            *("gateway", "wellhead", "gateway", "run", str(listed.node)),
+            *("--upstream", self.runtime_url, "--price", "0.005", "--ledger", self.ledger_url),
+            *("--network", stage.chain.url, "--deployments", str(stage.deployments)),
             *("--host", local.HOST, "--port", str(gateway_port)),
         )
         try:
@@ -114,11 +113,12 @@ class Site:
         self._runtime.stop()
 
     def _start_runtime(self) -> ManagedProcess:
-        return self._start("runtime", "--host", local.HOST, "--port", str(self._runtime_port))
+        listening = ("--host", local.HOST, "--port", str(self._runtime_port))
+        return self._start("runtime", "wellhead.runtime", *listening)
 
-    def _start(self, module: str, *arguments: str) -> ManagedProcess:
-        command = [sys.executable, "-m", f"wellhead.{module}", *arguments]
-        return ManagedProcess(command, self._folder / f"{module}.log")
+    def _start(self, name: str, module: str, *arguments: str) -> ManagedProcess:
+        command = [sys.executable, "-m", module, *arguments]
+        return ManagedProcess(command, self._folder / f"{name}.log")
 
     @staticmethod
     def _wait(process: ManagedProcess, url: str) -> None:
