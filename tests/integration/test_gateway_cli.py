@@ -6,14 +6,16 @@ import json
 import signal
 import socket
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import httpx
 import pytest
 from command_line import running, wellhead
 from loopback import serving
 from standin_upstream import MODEL, StandInUpstream
+from starlette.types import ASGIApp
 from web3.constants import ADDRESS_ZERO
 
 from wellhead.attestation import sign_all
@@ -21,6 +23,7 @@ from wellhead.chain import keys, local
 from wellhead.chain.contracts.node_share_factory import ShareTerms
 from wellhead.chain.transact import Sender
 from wellhead.cli.session import Session
+from wellhead.customer import proxy as customer_proxy
 from wellhead.deploy.local import deploy_local
 from wellhead.errors import Misused, Refused
 from wellhead.node_spec import SpecDocument
@@ -122,6 +125,29 @@ def test_infer_refuses_above_its_maximum(site: Site) -> None:
     with pytest.raises(Refused, match="nothing was signed"):
         infer(site, "one", "--max", "0.002499")
     assert site.earned_usd6 == before
+
+
+def test_infer_and_the_proxy_have_one_limit_a_day(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever asks for it, it is the same money."""
+    limit = ["--spent", str(tmp_path / "spent.json"), "--per-day", "0.006", "--as", "holder"]
+    infer(site, "one", *limit)
+    answers = []
+
+    def serve(app: ASGIApp, _listener: Any, _bounds: Any, announce: Callable[[str], None]) -> None:
+        announce("http://here:1")
+        with serving(app) as url:
+            asked = {"json": {"model": MODEL, "input": "two"}, "timeout": 20}
+            answers.extend(httpx.post(f"{url}/v1/embeddings", **asked) for _ in range(2))
+
+    monkeypatch.setattr(customer_proxy, "serve", serve)
+    command = ["gateway", "proxy", "--gateway", site.gateway_url, "--port", str(local.free_port())]
+    announced = json.loads(wellhead(*command, *limit, *site.network, "--json"))
+    assert (announced["base_url"], announced["spent_today_usd6"]) == ("http://here:1/v1", PRICE_USD6)
+    assert [answer.status_code for answer in answers] == [200, 402]
+    with pytest.raises(Refused, match="of today's"):
+        infer(site, "one", *limit)
 
 
 def test_infer_needs_a_gateway(site: Site) -> None:

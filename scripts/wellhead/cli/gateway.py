@@ -235,10 +235,8 @@ def _members_of(upstreams: list[str]) -> tuple[tuple[int, ...], list[str]]:
 
 
 def _ledger_of(session: Session, receiver: _Receiver) -> str:
-    """A file per receiver and chain; a local chain that starts anew is another one."""
-    genesis = session.w3.eth.get_block(0)["hash"].hex().removeprefix("0x")[:8]
-    file = session.deployments / f"gateway-{session.network.chain_id}-{genesis}-{receiver.label}.db"
-    return f"sqlite:///{file}"
+    """A file per receiver and chain."""
+    return f"sqlite:///{session.of_this_chain('gateway', f'{receiver.label}.db')}"
 
 
 def _show(facts: dict[str, Any], as_json: bool) -> None:

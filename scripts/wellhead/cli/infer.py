@@ -12,6 +12,7 @@ from rich.markup import escape
 from wellhead.cli import render
 from wellhead.cli.options import DEFAULT_GATEWAY_URL
 from wellhead.cli.session import Sending, sends
+from wellhead.cli.spending import DEFAULT_PER_DAY, PerDayOption, SpentOption, open_limit
 from wellhead.errors import Refused
 from wellhead.units import format_duration, format_usd, parse_amount
 
@@ -34,6 +35,8 @@ def infer(
             "--deposit", help="How much to deposit at a time, in dollars; unspent money can be had back."
         ),
     ] = "1",
+    per_day: PerDayOption = DEFAULT_PER_DAY,
+    spent: SpentOption = None,
     refund: Annotated[
         bool, typer.Option("--refund", help="Afterwards have what the channel has left given back.")
     ] = False,
@@ -45,8 +48,10 @@ def infer(
 
     most_usd6, deposit_usd6 = parse_amount(most, "--max"), parse_amount(deposit, "--deposit")
     session = cli.session
-    account = cli.sender.account
-    purse = open_purse(account, session.network.rpc_url, session.manifest.usd, most_usd6, deposit_usd6)
+    account, limit = cli.sender.account, open_limit(session, spent, per_day)
+    purse = open_purse(
+        *(account, session.network.rpc_url, session.manifest.usd, most_usd6, deposit_usd6), limit=limit
+    )
     with Customer(gateway, purse) as customer:
         chosen = model or _first(customer.models(), gateway)
         if cli.dry_run:

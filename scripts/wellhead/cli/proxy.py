@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -11,9 +10,8 @@ from wellhead.chain import keys
 from wellhead.cli import render
 from wellhead.cli.options import DEFAULT_GATEWAY_HOST, DEFAULT_GATEWAY_PORT, DEFAULT_GATEWAY_URL, AsOption
 from wellhead.cli.session import Reading, reads
+from wellhead.cli.spending import DEFAULT_PER_DAY, PerDayOption, SpentOption, open_limit
 from wellhead.units import parse_amount
-
-DEFAULT_SPENT_FILE = Path.home() / ".wellhead" / "spent.json"
 
 
 @reads
@@ -24,10 +22,8 @@ def proxy(
     ] = DEFAULT_GATEWAY_URL,
     most: Annotated[str, typer.Option("--max", help="The dearest call to accept, in dollars.")] = "0.01",
     deposit: Annotated[str, typer.Option("--deposit", help="How much to deposit at a time.")] = "1",
-    per_day: Annotated[str, typer.Option("--per-day", help="The most to spend in a day (UTC).")] = "5",
-    spent: Annotated[
-        Path, typer.Option("--spent", help="File that keeps what was spent today.")
-    ] = DEFAULT_SPENT_FILE,
+    per_day: PerDayOption = DEFAULT_PER_DAY,
+    spent: SpentOption = None,
     signer: AsOption = "customer",
     host: Annotated[
         str, typer.Option("--host", help="Whoever reaches it spends your money.")
@@ -37,10 +33,9 @@ def proxy(
     """A local endpoint that pays: point any OpenAI-compatible program's base URL at it, until Ctrl-C."""
     from wellhead.customer.clients import open_purse
     from wellhead.customer.proxy import create_proxy, serve_proxy
-    from wellhead.customer.spending import SpendingLimit
 
-    limit = SpendingLimit(spent, parse_amount(per_day, "--per-day"))
     session = cli.session
+    limit = open_limit(session, spent, per_day)
     account = keys.load_signer(signer, local_chain=session.local)
     purse = open_purse(
         *(account, session.network.rpc_url, session.manifest.usd, parse_amount(most, "--max")),

@@ -93,6 +93,11 @@ class Session:
             return keys.local_account(name).address
         return parse_address(name, "account")
 
+    def of_this_chain(self, what: str, name: str) -> Path:
+        """A file for this chain alone, beside its manifest; a local chain that starts anew is another one."""
+        genesis = self.w3.eth.get_block(0)["hash"].hex().removeprefix("0x")[:8]
+        return self.deployments / f"{what}-{self.network.chain_id}-{genesis}-{name}"
+
     def now(self) -> int:
         """Chain time of the latest block."""
         return local.chain_time(self.w3)
