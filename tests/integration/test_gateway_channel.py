@@ -26,6 +26,7 @@ from x402.mechanisms.evm.batch_settlement.client.refund import RefundOptions
 
 from wellhead.chain.contracts.batch_settlement import BatchSettlement
 from wellhead.chain.transact import Sender
+from wellhead.customer import exchange
 from wellhead.customer.clients import paying_client
 from wellhead.deploy.canonical import SETTLEMENT
 from wellhead.gateway import facilitator
@@ -164,7 +165,10 @@ def test_a_refund_of_a_part_leaves_a_channel_that_pays(stage: Stage) -> None:
     assert receipt["channelState"]["chargedCumulativeAmount"] == str(2 * PRICE_USD6)
 
 
-def test_a_refund_that_is_not_mined_in_time_shuts_the_channel_until_it_is(open_stage: OpenStage) -> None:
+def test_a_refund_that_is_not_mined_in_time_shuts_the_channel_until_it_is(
+    open_stage: OpenStage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exchange, "BUSY_SECONDS", 0)
     with open_stage(settle_timeout_seconds=1) as stage:
 
         async def story() -> None:
@@ -181,6 +185,7 @@ def test_a_refund_that_is_not_mined_in_time_shuts_the_channel_until_it_is(open_s
                     refused = await own.post(url, json=REQUEST)
                 assert (refused.status_code, len(stage.upstream.requests)) == (402, 1)
                 assert "channel_busy" in refused.json()["error"]["code"]
+                assert refused.headers["retry-after"] == "1"
                 stage.rpc("evm_setAutomine", True)
                 stage.rpc("evm_mine")
                 await asyncio.to_thread(until, lambda: figures(stage, receipt).refund_nonce == 1)

@@ -45,8 +45,8 @@ def offer(**changes: Any) -> PaymentRequirements:
     return PaymentRequirements(**fields, extra=extra)
 
 
-def terms(*offers: PaymentRequirements) -> PaymentRequired:
-    return PaymentRequired(x402_version=2, error="", accepts=list(offers or [offer()]))
+def terms(*offers: PaymentRequirements, error: str = "") -> PaymentRequired:
+    return PaymentRequired(x402_version=2, error=error, accepts=list(offers or [offer()]))
 
 
 class Chain:

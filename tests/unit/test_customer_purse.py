@@ -28,9 +28,11 @@ from customer_doubles import (
     receipt,
     terms,
 )
-from x402.http.utils import decode_payment_signature_header
+from x402.http.utils import decode_payment_signature_header, encode_payment_required_header
+from x402.mechanisms.evm.batch_settlement.errors import ERR_CHANNEL_BUSY
 from x402.schemas import PaymentRequirements
 
+from wellhead.customer import exchange
 from wellhead.customer.once import PaidButUnanswered
 from wellhead.customer.spending import SpendingLimit
 from wellhead.customer.transports import AsyncPayingTransport, PayingTransport
@@ -263,6 +265,52 @@ def test_a_channel_that_was_emptied_elsewhere_is_filled_anew(call: Any) -> None:
     assert call(purse, gateway).status_code == 200
     assert gateway.ceilings == [2 * PRICE, 3 * PRICE]
     assert gateway.deposits == 1
+
+
+def busy(retry_after: str | None) -> httpx.Response:
+    refusal = httpx.Response(
+        402, headers={"PAYMENT-REQUIRED": encode_payment_required_header(terms(error=ERR_CHANNEL_BUSY))}
+    )
+    if retry_after is not None:
+        refusal.headers["retry-after"] = retry_after
+    return refusal
+
+
+def waited(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """How long was waited, without waiting."""
+    pauses: list[float] = []
+
+    async def pause(seconds: float) -> None:
+        pauses.append(seconds)
+
+    monkeypatch.setattr(exchange.time, "sleep", pauses.append)
+    monkeypatch.setattr(exchange.asyncio, "sleep", pause)
+    return pauses
+
+
+@both
+def test_a_busy_channel_is_asked_again_when_its_gateway_says(
+    call: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pauses = waited(monkeypatch)
+    purse, gateway = purse_of(Chain(DEPOSIT)), Gateway(busy("2"), busy("1"), answer())
+    assert call(purse, gateway).status_code == 200
+    assert (pauses, gateway.ceilings) == ([2.0, 1.0], [PRICE] * 3)
+    assert next_payment(purse).ceiling_usd6 == 2 * PRICE
+
+
+@both
+@pytest.mark.parametrize(
+    ("said", "times"), [("1", 10), ("0", 10), ("4", 2), ("11", 0), ("soon", 0), ("-1", 0), (None, 0)]
+)
+def test_a_channel_that_stays_busy_is_not_waited_for_long(
+    call: Any, said: str | None, times: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pauses = waited(monkeypatch)
+    purse, gateway = purse_of(Chain(DEPOSIT)), Gateway(busy(said))
+    assert call(purse, gateway).status_code == 402
+    assert pauses == ([float(said or 0)] * times if times else [])
+    assert next_payment(purse).ceiling_usd6 == PRICE  # nothing is under way
 
 
 def test_after_a_refusal_the_next_call_asks_anew() -> None:

@@ -1,17 +1,20 @@
-"""The order of a paid call, apart from what carries it: asked, paid, perhaps corrected and paid anew. As in httpx's own
-authentication a generator yields what is to be sent, and here also what is to be waited for; it is driven with or
-without an event loop. It owns each payment until it is over or handed on: no error and no cancellation leaves one open.
+"""The order of a paid call, apart from what carries it: asked, paid, perhaps put off or corrected and paid anew. As in
+httpx's own authentication a generator yields what is to be sent, and here also what is to be waited for; it is driven
+with or without an event loop. It owns each payment until it is over or handed on: no error and no cancellation leaves
+one open.
 """
 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Generator
 from concurrent.futures import Future
 from typing import Any, NamedTuple, TypeVar
 
 import httpx
 from x402.http import PAYMENT_REQUIRED_HEADER, PAYMENT_RESPONSE_HEADER, PAYMENT_SIGNATURE_HEADER
+from x402.mechanisms.evm.batch_settlement.errors import ERR_CHANNEL_BUSY
 from x402.schemas import PaymentRequired, PaymentRequirements
 
 from wellhead.customer.payment import Payment
@@ -22,10 +25,20 @@ from wellhead.errors import Refused
 
 # A second one takes over what the gateway knows better; a third, what it learned in between.
 ATTEMPTS = 3
+# A channel that is busy with a deposit or a refund is asked again as its gateway says, for so long in all; each time
+# counts as one second at least.
+BUSY_SECONDS = 10.0
+
+
+class Pause(NamedTuple):
+    """Nothing happens for so long."""
+
+    seconds: float
+
 
 Outcome = TypeVar("Outcome")
 # Each request is answered with its response; a 402 must have been read.
-Flow = Generator[httpx.Request | Future[None], Any, Outcome]
+Flow = Generator[httpx.Request | Future[None] | Pause, Any, Outcome]
 Sign = Callable[[PaymentRequirements], Payment | Future[None]]
 
 
@@ -38,7 +51,7 @@ class Answered(NamedTuple):
 
 def exchange(purse: Purse, sign: Sign, offer: PaymentRequirements, request: httpx.Request) -> Flow[Answered]:
     """`request`, paid by what `sign` signs for `offer`. Raises Refused when nothing more may be signed."""
-    attempt = 1
+    attempt, patience_seconds = 1, BUSY_SECONDS
     while True:
         while isinstance(payment := sign(offer), Future):
             yield payment
@@ -48,6 +61,12 @@ def exchange(purse: Purse, sign: Sign, offer: PaymentRequirements, request: http
         except BaseException:
             purse.unsettled(payment)
             raise
+        pause = _put_off(response, terms)
+        if pause is not None and (cost := max(1.0, pause.seconds)) <= patience_seconds:
+            purse.unsettled(payment)
+            patience_seconds -= cost
+            yield pause
+            continue
         if terms is None or attempt == ATTEMPTS:
             return Answered(response, payment)
         purse.unsettled(payment)
@@ -90,7 +109,13 @@ def drive(flow: Flow[Outcome], send: Callable[[httpx.Request], httpx.Response]) 
         step = next(flow)
         while True:
             try:
-                done = step.result() if isinstance(step, Future) else send(step)
+                if isinstance(step, Future):
+                    done: Any = step.result()
+                elif isinstance(step, Pause):
+                    time.sleep(step.seconds)
+                    done = None
+                else:
+                    done = send(step)
             except BaseException as error:
                 step = flow.throw(error)
             else:
@@ -109,6 +134,9 @@ async def drive_async(
             try:
                 if isinstance(step, Future):
                     done: Any = await asyncio.shield(asyncio.wrap_future(step))  # others wait for it too
+                elif isinstance(step, Pause):
+                    await asyncio.sleep(step.seconds)
+                    done = None
                 else:
                     done = await send(step)
             except BaseException as error:
@@ -128,6 +156,14 @@ def _paying(request: httpx.Request, payment: Payment) -> httpx.Request:
     return httpx.Request(
         request.method, request.url, headers=headers, content=request.content, extensions=request.extensions
     )
+
+
+def _put_off(response: httpx.Response, terms: PaymentRequired | None) -> Pause | None:
+    """How long the gateway asks to wait for a channel that is busy. Nothing was charged."""
+    seconds = response.headers.get("retry-after", "")
+    if terms is None or terms.error != ERR_CHANNEL_BUSY or not (seconds.isascii() and seconds.isdigit()):
+        return None
+    return Pause(float(seconds[:9]))
 
 
 def _asked_again(response: httpx.Response) -> PaymentRequired | None:

@@ -172,7 +172,10 @@ class Counter:
         url = str(Request(scope).url)
         terms = self._terms.required(ceiling_usd6, url, said, error.channel)
         body = error_body(error.message, error.status, error.code)
-        return JSONResponse(body, error.status, {PAYMENT_REQUIRED: header(terms)})
+        headers = {PAYMENT_REQUIRED: header(terms)}
+        if error.retry_seconds is not None:
+            headers["retry-after"] = str(error.retry_seconds)
+        return JSONResponse(body, error.status, headers)
 
     # Free -------------------------------------------------------------------------------------------
 

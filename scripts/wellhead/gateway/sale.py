@@ -88,9 +88,12 @@ class PaymentRefusedError(Exception):
         status: int = 402,
         channel: KnownChannel | None = None,
         response_header: str | None = None,
+        retry_seconds: int | None = None,
     ) -> None:
         """`channel` goes back to a payer side that should correct its books. `response_header` is the PAYMENT-RESPONSE
-        of a settlement that failed; without one the answer carries the terms."""
+        of a settlement that failed; without one the answer carries the terms. `retry_seconds`: the same may be paid for
+        then."""
         super().__init__(f"{code}: {message}")
         self.code, self.message, self.status = code, message, status
         self.channel, self.response_header = channel, response_header
+        self.retry_seconds = retry_seconds

@@ -41,6 +41,8 @@ _MISMATCHES = (
 )
 # On these the payer side can correct its books by ours, and pay again.
 CORRECTIVE = frozenset({ERR_CUMULATIVE_AMOUNT_MISMATCH, ERR_CUMULATIVE_AMOUNT_BELOW_CLAIMED})
+# Until it is worth asking whether a transaction, or a call of a client that makes one at a time, is over.
+BUSY_RETRY_SECONDS = 1
 
 Answer = TypeVar("Answer")
 _log = logging.getLogger(__name__)
@@ -168,6 +170,7 @@ class ChannelDesk:
             raise PaymentRefusedError(
                 ERR_CHANNEL_BUSY,
                 "a deposit or refund of this channel is under way; try again after it. Nothing was charged",
+                retry_seconds=BUSY_RETRY_SECONDS,
             )
         sending = self._moving[channel_id] = asyncio.create_task(send())
         sending.add_done_callback(lambda _: self._moving.pop(channel_id))
@@ -234,4 +237,5 @@ class ChannelSale:
 
 def _refused(error: AdmissionError, channel_id: bytes, account: ChannelAccount) -> PaymentRefusedError:
     known = KnownChannel(channel_id, account) if error.code in CORRECTIVE else None
-    return PaymentRefusedError(error.code, error.message, channel=known)
+    again = BUSY_RETRY_SECONDS if error.code == ERR_CHANNEL_BUSY else None
+    return PaymentRefusedError(error.code, error.message, channel=known, retry_seconds=again)
