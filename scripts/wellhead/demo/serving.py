@@ -77,7 +77,7 @@ class Site:
     """The operator's machine: the node's runtime, and the gateway before it. Two processes of their own."""
 
     def __init__(self, stage: Stage, listed: Listed) -> None:
-        """Start both and wait until they answer. Raises Refused with their logs."""
+        """Start both; they take a while, see `wait`."""
         self._stage = stage
         self._folder: Path = stage.folder
         self._runtime_port, gateway_port = local.free_port(), local.free_port()
@@ -91,12 +91,11 @@ class Site:
             *("--network", stage.chain.url, "--deployments", str(stage.deployments)),
             *("--host", local.HOST, "--port", str(gateway_port)),
         )
-        try:
-            self._wait(self._runtime, self.runtime_url)
-            self._wait(self._gateway, self.gateway_url)
-        except Refused:
-            self.stop()
-            raise
+
+    def wait(self) -> None:
+        """Return when both answer. Raises Refused with the logs of what does not."""
+        self._wait(self._runtime, self.runtime_url)
+        self._wait(self._gateway, self.gateway_url)
 
     def stop_runtime(self) -> None:
         """The node goes down; its gateway stays."""

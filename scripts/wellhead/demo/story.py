@@ -34,10 +34,11 @@ def play(client: str, folder: Path, console: Console | None) -> Outcome:
         narrator.chapter("A real model serves, and every call is paid for")
         site = Site(stage, listed)
         try:
-            narrator.tell(
-                "operator", f"runs the model at {site.runtime_url}, a gateway at {site.gateway_url}"
-            )
             with Measuring(stage, listed, site) as measuring:
+                site.wait()
+                narrator.tell(
+                    "operator", f"runs the model at {site.runtime_url}, a gateway at {site.gateway_url}"
+                )
                 buying = Buying(stage, site, listed)
                 buying.show_one()
                 buying.by_x402(20)
