@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from typing import Any
 
 from sqlalchemy import Connection, Engine, MetaData, String, create_engine, event, inspect, text
@@ -17,6 +19,8 @@ EXAMPLES = "like sqlite:///gateway.db or postgresql+psycopg://user@host/name"
 LOCK_TIMEOUT_SECONDS = 10
 # So many of one process may talk to PostgreSQL at once, and a few more that do so now and then.
 CONNECTIONS, SPARE_CONNECTIONS = 16, 8
+# An answer that took longer does not tell the time well enough.
+PROMPT_SECONDS = 0.5
 _DIGITS = len(str(MAX_AMOUNT))
 _READING = "reading"
 _MAKING_TABLES = 0x57454C4C  # what processes that start at once agree to lock
@@ -79,6 +83,35 @@ def make_tables(engine: Engine, tables: MetaData) -> None:
                 if column.name not in there:
                     kind = column.type.compile(connection.dialect)
                     connection.execute(text(f"ALTER TABLE {table.name} ADD COLUMN {column.name} {kind}"))
+
+
+class DatabaseClock:
+    """Seconds since the epoch as a PostgreSQL has them: whoever shares it means the same moment, whatever its own
+    machine's clock says. Compare it now and then; between, this machine's steady clock goes on."""
+
+    def __init__(self, engine: Engine, steady: Callable[[], float] = time.monotonic) -> None:
+        self._engine, self._steady = engine, steady
+        self._ahead_seconds: float | None = None
+        self.compare()
+
+    def __call__(self) -> float:
+        assert self._ahead_seconds is not None
+        return self._steady() + self._ahead_seconds
+
+    def compare(self) -> None:
+        """Ask the database."""
+        with self._engine.connect() as connection:
+            connection.execute(text("SELECT 1"))  # what it takes to connect is not to be counted
+            before = self._steady()
+            told = connection.execute(text("SELECT extract(epoch FROM clock_timestamp())")).scalar_one()
+            after = self._steady()
+        if self._ahead_seconds is None or after - before <= PROMPT_SECONDS:
+            self._ahead_seconds = float(told) - (before + after) / 2
+
+
+def clock_of(engine: Engine) -> Callable[[], float]:
+    """The clock of all who use the database: of SQLite this machine's, as they are on it."""
+    return DatabaseClock(engine) if engine.dialect.name == "postgresql" else time.time
 
 
 def reading(engine: Engine) -> Connection:

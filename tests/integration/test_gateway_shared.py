@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -15,6 +16,7 @@ from x402.http.utils import decode_payment_response_header
 
 from wellhead.chain import keys
 from wellhead.customer.clients import paying_client
+from wellhead.database import DatabaseClock, open_database
 from wellhead.gateway.assembly import Gateway, open_settler
 from wellhead.gateway.channels import books
 from wellhead.gateway.channels.book import AdmissionError, ChannelAccount
@@ -142,6 +144,39 @@ def test_a_gateway_that_dies_leaves_the_settling_to_the_other(pair: Pair) -> Non
     holder, heir = (first, second) if pair.settling[0] else (second, first)
     holder._settler.stop()
     until(lambda: heir._settler.status().settles)
+
+
+@pytest.mark.parametrize("ahead_seconds", [3_600, -3_600])
+def test_gateways_whose_clocks_differ_mean_the_same_moment(
+    postgres_url: str, ahead_seconds: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger, signature, now = Ledger(postgres_url), b"\x03" * 65, time.time()
+    ledger.seen(CHANNEL, CONFIG, ChannelFigures(10**9, 0, 0, 0))
+    monkeypatch.setattr(time, "time", lambda: now + ahead_seconds)
+    other = Ledger(postgres_url)
+    assert abs(other.clock() - ledger.clock()) < 1
+    served = ledger.admit(CHANNEL, PRICE, signature, PRICE, 30)
+    other.renew((), 30)
+    assert other.account(CHANNEL).reserved == PRICE
+    assert ledger.charge(served, PRICE).charged == PRICE
+    ledger.admit(CHANNEL, 2 * PRICE, signature, PRICE, 0)  # by one that died
+    other.renew((), 30)
+    assert other.account(CHANNEL).reserved == 0
+    other.close()
+    ledger.close()
+
+
+def test_a_clock_whose_database_answers_late_goes_on_as_it_was(postgres_url: str) -> None:
+    # Asked and answered, then read; thrice.
+    moments = iter([0.0, 0.2, 10.0, 20.0, 30.0, 30.0, 30.0, 30.2, 30.0])
+    engine = open_database(postgres_url)
+    clock = DatabaseClock(engine, lambda: next(moments))
+    first = clock()
+    clock.compare()
+    assert clock() == first + 20
+    clock.compare()
+    assert clock() < first + 1  # for all that is known, no time has passed
+    engine.dispose()
 
 
 def test_a_call_is_reserved_as_long_as_it_lasts_and_no_longer(

@@ -24,7 +24,6 @@ from wellhead.gateway.chain_clock import ChainClock
 from wellhead.gateway.channels.books import Books, SharedBooks, SoleBooks
 from wellhead.gateway.channels.chain import ChannelChain
 from wellhead.gateway.channels.desk import ChannelDesk
-from wellhead.gateway.channels.figures import ChannelLedger
 from wellhead.gateway.channels.ledger import Ledger
 from wellhead.gateway.channels.sole_ledger import SoleLedger
 from wellhead.gateway.channels.watch import ChannelWatch
@@ -152,7 +151,7 @@ def open_settler(
     w3: Web3,
     router: str,
     authorizer: LocalAccount,
-    ledger: ChannelLedger,
+    ledger: Ledger | SoleLedger,
     ledger_url: str,
     claiming: ClaimPolicy = DEFAULT_CLAIM_POLICY,
 ) -> Settler:
@@ -163,7 +162,10 @@ def open_settler(
         claiming = replace(claiming, look_seconds=0.5)
         sending = SendingPolicy(confirmations=1, poll_seconds=0.1)
     return Settler(
-        *(w3, router, authorizer, authorizer, ledger, ledger_url), claiming=claiming, sending=sending
+        *(w3, router, authorizer, authorizer, ledger, ledger_url),
+        claiming=claiming,
+        sending=sending,
+        clock=ledger.clock,
     )
 
 

@@ -17,8 +17,8 @@ from wellhead.gateway.channels.ledger import Admission, Claimable, Hold, Ledger,
 from wellhead.gateway.channels.sole_ledger import SoleLedger
 from wellhead.reference.channel import ChannelConfig, ChannelFigures
 
-# What a gateway that died had reserved is free after so long; a living one renews it well before. The clocks of
-# machines that share a ledger must agree to a few seconds.
+# What a gateway that died had reserved is free after so long, by the database's clock; a living one renews it well
+# before.
 RESERVED_SECONDS, RENEW_SECONDS = 30.0, 8.0
 _log = logging.getLogger(__name__)
 

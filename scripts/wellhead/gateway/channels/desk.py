@@ -94,8 +94,9 @@ class ChannelDesk:
     async def refund(self, payment: ChannelPayment) -> Receipt:
         """Give back what a channel has left, or the part of it that is asked for. Raises PaymentRefusedError.
 
-        A part must be worth its transaction, as a deposit must; all that is left is given back however little it is,
-        which happens once per deposit at most.
+        A part must be worth its transaction, as a deposit must: so parts cost the gateway no more transactions than as
+        many small deposits would. All that is left is given back however little it is, which happens once per deposit
+        at most.
         """
         channel_id = await self._check(payment)
         await self._meet(channel_id, payment)

@@ -8,7 +8,6 @@ What is held for a refund outlives its worker, as the transaction does: the chai
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
@@ -17,7 +16,7 @@ from uuid import uuid4
 from sqlalchemy import Connection, Row, delete, insert, literal, select, update
 from sqlalchemy.exc import IntegrityError
 
-from wellhead.database import Amount, make_tables, open_database, reading
+from wellhead.database import Amount, DatabaseClock, clock_of, make_tables, open_database, reading
 from wellhead.gateway.channels import ledger_tables as tables
 from wellhead.gateway.channels.book import NEVER, NOTHING, ChannelAccount
 from wellhead.gateway.channels.book_writer import BookWriter, unclaimed_since
@@ -64,13 +63,19 @@ class UnknownChannelError(LookupError):
 class Ledger:
     """The channels of one gateway, or of several over one database."""
 
-    def __init__(self, url: str, clock: Callable[[], float] = time.time) -> None:
-        """`url` as SQLAlchemy writes it. Tables are made where they are missing."""
+    def __init__(self, url: str, clock: Callable[[], float] | None = None) -> None:
+        """`url` as SQLAlchemy writes it. Tables are made where they are missing. `clock` is the database's own, unless
+        given."""
         self._engine = open_database(url)
-        self._clock = clock
+        self._clock = clock = clock or clock_of(self._engine)
         make_tables(self._engine, tables.metadata)
         # For one who is alone on the ledger.
         self.writer = BookWriter(self._engine, clock)
+
+    @property
+    def clock(self) -> Callable[[], float]:
+        """Seconds, the same for everybody over this database."""
+        return self._clock
 
     def close(self) -> None:
         """Drop the connections."""
@@ -104,6 +109,8 @@ class Ledger:
     def renew(self, admission_ids: Collection[str], seconds: float) -> None:
         """These calls are under way still, and reserved for `seconds` from now, unless they have expired; what anybody
         left behind is dropped."""
+        if isinstance(self._clock, DatabaseClock):
+            self._clock.compare()
         now, expires_at = self._clock(), tables.admissions.c.expires_at
         under_way = tables.admissions.c.admission_id.in_(admission_ids) & (expires_at > now)
         with self._engine.begin() as connection:

@@ -35,7 +35,7 @@ channels = Table(
     Column("total_claimed", Amount, nullable=False),
     Column("refund_nonce", Amount, nullable=False),
     Column("withdraw_requested_at", BigInteger, nullable=False),
-    # When the oldest charge that is not claimed yet was made, by this machine's clock; null if none is.
+    # When the oldest charge that is not claimed yet was made, by the ledger's clock; null if none is.
     Column("unclaimed_since", Float),
     sqlite_with_rowid=False,
 )

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from itertools import count
 from typing import NamedTuple
@@ -70,6 +70,11 @@ class SoleLedger:
         self._took_seconds = 0.0  # by the last commit
         self._writer = threading.Thread(target=self._write_on, name="ledger", daemon=True)
         self._writer.start()
+
+    @property
+    def clock(self) -> Callable[[], float]:
+        """As `Ledger.clock`."""
+        return self._ledger.clock
 
     def close(self) -> None:
         """Write what waits, and stop."""
