@@ -15,9 +15,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
-from web3 import HTTPProvider, Web3
+from web3 import Web3
 from web3.types import RPCEndpoint
 
+from wellhead.chain.connection import connect
 from wellhead.errors import Misused, Refused
 from wellhead.processes import ManagedProcess
 
@@ -48,15 +49,8 @@ class LocalChain(NamedTuple):
     process: ManagedProcess
 
     def connect(self) -> Web3:
-        """A web3 connection of its own. web3 asks for the chain's id before every call; here once is enough."""
-        return Web3(
-            HTTPProvider(
-                self.url,
-                request_kwargs={"timeout": 60},
-                cache_allowed_requests=True,
-                cacheable_requests={RPCEndpoint("eth_chainId")},
-            )
-        )
+        """A connection of its own."""
+        return connect(self.url)
 
     def stop(self) -> None:
         """End the chain; harmless when it has ended."""
@@ -170,7 +164,7 @@ def _refuse_used_port(port: int) -> None:
 
 
 def _wait_until_ready(chain: LocalChain) -> None:
-    w3 = Web3(HTTPProvider(chain.url, request_kwargs={"timeout": 2}))
+    w3 = connect(chain.url, timeout_seconds=2)
     deadline = time.monotonic() + START_TIMEOUT_SECONDS
     while time.monotonic() < deadline:
         if not chain.process.running:

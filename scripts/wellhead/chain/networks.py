@@ -14,9 +14,10 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict
-from web3 import HTTPProvider, Web3
+from web3 import Web3
 
 from wellhead.chain import local
+from wellhead.chain.connection import connect
 from wellhead.errors import Misused, Refused
 
 NETWORKS_FILE_VARIABLE = "WELLHEAD_NETWORKS"
@@ -36,7 +37,7 @@ class Network(BaseModel):
 
     def connect(self) -> Web3:
         """A connection whose chain id was checked. Raises Refused."""
-        w3 = Web3(HTTPProvider(self.rpc_url, request_kwargs={"timeout": 60}))
+        w3 = connect(self.rpc_url)
         if not w3.is_connected():
             start = "; start one with `wellhead up`" if self.name == "local" else ""
             raise Refused(f"no chain answers at {self.rpc_url} (network {self.name!r}){start}")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import httpx
 import openai
 from eth_account.signers.local import LocalAccount
-from web3 import HTTPProvider, Web3
 
+from wellhead.chain.connection import connect
 from wellhead.chain.contracts.batch_settlement import BatchSettlement
 from wellhead.customer.bounds import Bounds
 from wellhead.customer.purse import Purse
@@ -34,7 +34,7 @@ def open_purse(
     A deposit is `usd6_per_deposit`, a hundred calls' worth if not said otherwise; what is not spent can be had back.
     Raises Refused when the chain has no settlement contract.
     """
-    w3 = Web3(HTTPProvider(rpc_url, request_kwargs={"timeout": 30}))
+    w3 = connect(rpc_url, timeout_seconds=30)
     deposit = CALLS_PER_DEPOSIT * max_usd6_per_call if usd6_per_deposit is None else usd6_per_deposit
     bounds = Bounds(f"eip155:{w3.eth.chain_id}", parse_address(asset, "asset"), max_usd6_per_call, deposit)
     return Purse(account, bounds, BatchSettlement(w3, SETTLEMENT.address).figures, salt, limit)

@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from web3 import HTTPProvider, Web3
-
 from wellhead.chain import keys, local
+from wellhead.chain.connection import connect
 from wellhead.chain.transact import Sender
 from wellhead.deploy import manifest
 from wellhead.deploy.deployer import deploy_all
@@ -28,7 +27,7 @@ def deploy_at(
     A live network needs `parameters`, a JSON file as for `wellhead deploy --parameters`, and `signer`, an
     encrypted keystore; its manifest is kept, and an interrupted run resumes. Raises Misused or Refused.
     """
-    w3 = Web3(HTTPProvider(rpc_url, request_kwargs={"timeout": 60}))
+    w3 = connect(rpc_url)
     if not w3.is_connected():
         raise Refused(f"no chain answers at {rpc_url}")
     on_local_chain = local.is_local(w3)

@@ -12,9 +12,10 @@ from typing import Any
 from eth_account.signers.local import LocalAccount
 from starlette.applications import Starlette
 from starlette.types import ASGIApp
-from web3 import HTTPProvider, Web3
+from web3 import Web3
 
 from wellhead.chain import local
+from wellhead.chain.connection import connect
 from wellhead.chain.contracts.compute_pool import ComputePool
 from wellhead.chain.outbox.policy import SendingPolicy
 from wellhead.database import parse_url
@@ -51,7 +52,7 @@ class Gateway:
         claims. Neither key may be used for anything else meanwhile. Raises Misused or Refused when chain or token are
         not what `config` says."""
         facilitator = Facilitator(config, facilitator_account)
-        w3 = Web3(HTTPProvider(config.rpc_url, request_kwargs={"timeout": 30}))
+        w3 = connect(config.rpc_url, timeout_seconds=30)
         self.terms = Terms(config, facilitator.domain, authorizer.address)
         self._ledger, self.books = _open_books(config)
         clock = ChainClock()

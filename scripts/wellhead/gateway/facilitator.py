@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from eth_account.signers.local import LocalAccount
 from requests.exceptions import RequestException
-from web3 import HTTPProvider, Web3
+from web3 import Web3
 from web3.contract import Contract
 from web3.exceptions import ContractCustomError, ContractLogicError, Web3Exception, Web3RPCError
 from x402 import x402FacilitatorSync
@@ -42,6 +42,7 @@ from x402.schemas import (
 )
 
 from wellhead.chain import artifacts, revert
+from wellhead.chain.connection import connect
 from wellhead.chain.contracts.batch_settlement import BatchSettlement
 from wellhead.deploy.canonical import COLLECTOR, SETTLEMENT
 from wellhead.errors import Misused, Refused
@@ -76,7 +77,7 @@ class Facilitator:
         `account` pays the gas of settlements. Nothing else may use its key: nonces would collide.
         """
         self._network = config.network
-        self._w3 = Web3(HTTPProvider(config.rpc_url, request_kwargs={"timeout": 30}))
+        self._w3 = connect(config.rpc_url, timeout_seconds=30)
         self._token = _token(self._w3, config.asset)
         self.domain = _check_chain(self._w3, self._token, config)
         key = account.key.hex()
