@@ -239,9 +239,12 @@ def serving(_slot: int) -> tuple[str, int]:
 
 
 class StandInFleet:
-    """Sees each node as told."""
+    """Sees each node as told, from slot `first` on."""
 
-    def __init__(self, reporter: str, nodes: Mapping[int, Seeing], ahead_seconds: float = 0) -> None:
+    def __init__(
+        self, reporter: str, nodes: Mapping[int, Seeing], ahead_seconds: float = 0, first: int = 0
+    ) -> None:
+        self._first = first
         self.reporter, self.nodes, self.ahead_slots = reporter, nodes, int(ahead_seconds * 1000) // SLOT_MS
 
     async def run(self) -> None:
@@ -252,7 +255,7 @@ class StandInFleet:
         for node, seeing in self.nodes.items():
             # A clock that is ahead calls a moment by a later slot's name.
             slots = [
-                seeing(slot - self.ahead_slots)
+                seeing(slot - self.ahead_slots) if slot >= self._first else ("?", 0)
                 for slot in range(window.first_slot, window.first_slot + window.slots)
             ]
             states, tokens = "".join(state for state, _ in slots), sum(count for _, count in slots)
@@ -286,6 +289,8 @@ class Site:
         self.step: Callable[[str], None] = lambda _step: None
         self.ahead_seconds = 0.0
         self.trigger: Trigger | None = None
+        # Whether what was seen is forgotten with the process, as by sources that look by themselves.
+        self.forgets = False
         self.told = Told()
         self.reporter: Reporter | None = None
         self.transmitter = StandInTransmitter(world.chain, account.address, self._step)
@@ -310,7 +315,8 @@ class Site:
             self.progress = Progress(WINDOW_SECONDS, dry=False, clock=loop.time)
             self.transmitter = StandInTransmitter(self.world.chain, self.account.address, self._step)
             pusher = Pusher(view, records, self.transmitter, self.account.address, self.pushing, self._clock)
-            fleet = StandInFleet(self.account.address, self.nodes, self.ahead_seconds)
+            first = int(now() * 1000) // SLOT_MS if self.forgets else 0
+            fleet = StandInFleet(self.account.address, self.nodes, self.ahead_seconds, first)
             self.reporter = Reporter(
                 *(self.account, view, schedule, Witness(schedule, fleet, self.progress), store),
                 *(

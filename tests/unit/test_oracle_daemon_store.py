@@ -46,6 +46,14 @@ def test_remainders_are_those_of_the_round_that_is_followed(store: ReporterStore
     assert store.remainders(6) == {}
 
 
+def test_what_was_sealed_last_on_the_way_to_a_report(store: ReporterStore) -> None:
+    for since, round_number in ((3, 4), (4, 5), (4, 6), (6, 7)):
+        store.seal(DIGEST, round_number, Sealed(since, bytes([round_number]), {7: round_number}), {})
+    assert store.last_sealed(4, 7) == (6, Sealed(4, b"\x06", {7: 6}))
+    assert store.last_sealed(4, 6) == (5, Sealed(4, b"\x05", {7: 5}))
+    assert store.last_sealed(4, 5) is None
+
+
 def test_letters_come_back_in_order_each_under_its_configuration(store: ReporterStore) -> None:
     bodies = [b"\x01" * 32, b"\x02" * 32]
     letters = [Message.sign(REPORTER, Kind.COMMIT, DIGEST, 4, body) for body in bodies]

@@ -11,7 +11,7 @@ from wellhead.chain.contracts.telemetry_oracle import Round
 from wellhead.errors import Refused
 from wellhead.oracle.daemon.chain_view import ChainView
 from wellhead.oracle.daemon.history import History
-from wellhead.oracle.daemon.store import ReporterStore
+from wellhead.oracle.daemon.store import ReporterStore, Sealed
 from wellhead.oracle.records.store import RecordStore
 from wellhead.reference.merkle import RecordTree
 from wellhead.reference.record import NodeRecord
@@ -78,9 +78,9 @@ class Stage:
     def __init__(self, folder: Path, nodes_of: dict[int, list[int]], keepers: int = 2) -> None:
         self.view, self.folder = StandInView(nodes_of), folder / "records"
         self.records = RecordStore(self.folder, 100)
-        store = ReporterStore(f"sqlite:///{folder / 'reporter.db'}")
+        self.store = ReporterStore(f"sqlite:///{folder / 'reporter.db'}")
         others = [StandInKeeper(self.view, honest=number == 0) for number in range(keepers)]
-        self.history = History(self.view, store, self.records, others)
+        self.history = History(self.view, self.store, self.records, others)
 
 
 def test_a_record_is_the_newest_of_a_good_round(tmp_path: Path) -> None:
@@ -142,3 +142,38 @@ def test_what_is_final_is_asked_for_once(tmp_path: Path) -> None:
     for _ in range(3):
         stage.history.last([1, 2, 200], 40)
     assert stage.view.asked <= 12
+
+
+def test_the_record_before_the_last(tmp_path: Path) -> None:
+    stage = Stage(tmp_path, {1: [1, 2], 2: [1, 2], 3: [1], 4: [1, 2]})
+    stage.view.vetoed.add(3)
+    stage.history.catch_up()
+    never = replace(record_of(0), gpu_count=1)
+    assert stage.history.before([1, 3, 200], 4) == {1: record_of(2), 3: never}
+    assert stage.history.before([2], 1) == {2: never}
+
+
+def test_what_was_seen_of_rounds_that_nobody_reported_is_forgotten(tmp_path: Path) -> None:
+    """What is new is not, whatever the chain says: it might be sealed a second time."""
+    stage = Stage(tmp_path, {1: [1], 4: [1], 20: [1]})
+
+    def seen(number: int) -> None:
+        stage.store.seal(b"\x11" * 32, number, Sealed(0, b"", {}), {1: (b"\x05" * 32, b"{}")})
+
+    def kept() -> set[int]:
+        known = {number for number in range(1, 30) if stage.store.evidence_hashes(number)}
+        assert known == {number for number in range(1, 30) if stage.store.sealed(b"\x11" * 32, number)}
+        return known
+
+    for number in (1, 2, 4, 8, 20):
+        seen(number)
+    stage.history.catch_up()
+    assert kept() == {1, 2, 4, 8, 20}  # one look is not believed
+    stage.history.catch_up()
+    assert kept() == {1, 4, 20}
+
+    seen(21)
+    stage.view.nodes_of[100] = [1]
+    stage.history.catch_up()
+    stage.history.catch_up()
+    assert kept() == {1, 4, 20, 21}

@@ -64,6 +64,15 @@ class Observation:
         return self.states.count(UP)
 
 
+def joined(earlier: Observation, later: Observation) -> Observation:
+    """One account out of two by the same reporter, of which the later begins where the earlier ends."""
+    window = Window(
+        earlier.window.first_slot, earlier.window.slots + later.window.slots, later.window.interval_ms
+    )
+    gained = earlier.gained + later.gained
+    return Observation(later.reporter, later.node, window, earlier.states + later.states, gained)
+
+
 def fault_of(observation: Observation, reporter: str, node: int, window: Window) -> str:
     """Why `observation` cannot be what `reporter` saw of `node` over `window`; empty when it can."""
     if (observation.reporter, observation.node) != (reporter, node):

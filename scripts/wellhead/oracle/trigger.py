@@ -1,9 +1,10 @@
 """Which windows are worth a report: those in which a node changed, and one every so often. Pure.
 
-Counters are absolute and every report covers all windows since the last good one, so what is left out is not lost: the
-next report has it, from what each reporter saw since. The rule judges the report that follows from what was revealed,
-which everybody has alike. Whoever comes to another decision may report too much, as any correct report is endorsed,
-or too little, which the heartbeat makes up for; no number depends on it.
+Counters are absolute and every report covers all windows since the last good one, so what is left out is not lost: in
+each round every reporter observes and seals all of them, and what its sources have forgotten since stands as it was
+sealed (see Witness). The rule judges the report that follows from what was revealed, which everybody has alike. Whoever
+comes to another decision may have too much reported, as any correct report is endorsed, or too little, which the
+heartbeat makes up for; no number depends on it.
 """
 
 from __future__ import annotations

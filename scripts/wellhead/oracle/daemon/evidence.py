@@ -23,6 +23,7 @@ from starlette.routing import Route
 from wellhead.oracle.daemon.store import ReporterStore
 from wellhead.oracle.fleet import Sighting
 from wellhead.oracle.records.serving import ROUNDS_PATH
+from wellhead.oracle.sources.finding import Exhibit
 from wellhead.reference.record import NODE_ID_BYTES
 
 MAX_DIGITS = 10
@@ -37,6 +38,11 @@ def written(sighting: Sighting) -> bytes:
     """A sighting's exhibits and faults, to be kept."""
     exhibits = [{"asked": one.asked, "body": one.body.hex()} for one in sighting.evidence.exhibits]
     return json.dumps({"exhibits": exhibits, "faults": list(sighting.faults)}).encode()
+
+
+def exhibits_in(kept: bytes) -> tuple[Exhibit, ...]:
+    """What `written` wrote."""
+    return tuple(Exhibit(one["asked"], bytes.fromhex(one["body"])) for one in json.loads(kept)["exhibits"])
 
 
 def evidence_routes(store: ReporterStore) -> list[Route]:

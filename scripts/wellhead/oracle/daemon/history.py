@@ -75,6 +75,7 @@ class History:
             if posted is None:
                 if round_number <= settled:  # rounds only rise: it will not come any more
                     self._absent.add(round_number)
+                    self._store.forget_unreported(round_number, UNSETTLED_ROUNDS)
                 continue
             try:
                 self._need(round_number, posted, FETCH_SECONDS)

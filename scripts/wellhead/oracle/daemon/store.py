@@ -88,6 +88,15 @@ class ReporterStore:
             row = connection.execute(select(SEALED).where(this)).first()
         return None if row is None else Sealed(row.since, row.reveal, _numbers(row.remainders))
 
+    def last_sealed(self, since: int, before: int) -> tuple[int, Sealed] | None:
+        """The newest round below `before` that was sealed as following `since`, and what was sealed; None if there is
+        none."""
+        these = (SEALED.c.since == since) & (SEALED.c.round < before)
+        query = select(SEALED).where(these).order_by(SEALED.c.round.desc()).limit(1)
+        with reading(self._engine) as connection:
+            row = connection.execute(query).first()
+        return None if row is None else (row.round, Sealed(row.since, row.reveal, _numbers(row.remainders)))
+
     def seal(
         self,
         config_digest: bytes,
@@ -229,6 +238,15 @@ class ReporterStore:
         return StoredReport(
             row.round, row.since, row.root, row.evidence_hash, row.entries, row.signatures, row.leader
         )
+
+    def forget_unreported(self, round_number: int, unsettled: int) -> None:
+        """Drop what was seen up to a round of which there will be no report: a later one's has it. Nothing of the last
+        `unsettled` rounds that were sealed, whatever others say: they might be sealed a second time."""
+        newest = select(func.max(SEALED.c.round)).scalar_subquery()
+        with self._engine.begin() as connection:
+            for table in (EVIDENCE, SEALED):
+                this = (table.c.round == round_number) & (newest > round_number + unsettled)
+                connection.execute(delete(table).where(this))
 
     def forget_before(self, round_number: int, reveals_before: int = 0) -> None:
         """Drop what belongs to earlier rounds: letters, evidence, what was sealed and agreed; others' reveals, that a

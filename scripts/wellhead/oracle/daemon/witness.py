@@ -6,20 +6,22 @@ import asyncio
 import logging
 import secrets
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Protocol
 
 from eth_account.signers.local import LocalAccount
 
 from wellhead.errors import Refused
-from wellhead.oracle.daemon.evidence import hash_of_all, written
+from wellhead.oracle.daemon.evidence import exhibits_in, hash_of_all, written
 from wellhead.oracle.daemon.progress import Progress
 from wellhead.oracle.daemon.store import ReporterStore, Sealed
 from wellhead.oracle.energy import whole_watt_hours
 from wellhead.oracle.exchange.messages import Kind, Message, reveal_body, reveal_in
 from wellhead.oracle.fleet import Sighting
-from wellhead.oracle.observation import Window
+from wellhead.oracle.observation import UNKNOWN, Counters, Observation, Window, joined
 from wellhead.oracle.schedule import Schedule
 from wellhead.oracle.sealed import SALT_BYTES, Revealed, seal
+from wellhead.oracle.sources.finding import Evidence
 
 # After a longer time without reports what came before is unknown: windows stay of a size that travels.
 MAX_ROUNDS_AT_ONCE = 24
@@ -64,11 +66,58 @@ class Witness:
         round, and what the database raises: then nothing was said."""
         sealed = await asyncio.to_thread(store.sealed, digest, round_number)
         if sealed is None:
-            sightings = await self.observe(since, round_number)
+            sightings = dict(await self.observe(since, round_number))
+            sightings |= await self._recalled(store, since, round_number, sightings)
             return await asyncio.to_thread(_seal, account, store, digest, since, round_number, sightings)
         if sealed.since != since:
             raise Refused(f"it was sealed as following round {sealed.since}, and now follows {since}")
         return reveal_in(Message(Kind.REVEAL, digest, round_number, account.address, sealed.reveal, b""))
+
+    async def _recalled(
+        self, store: ReporterStore, since: int, round_number: int, sightings: Mapping[int, Sighting]
+    ) -> dict[int, Sighting]:
+        """Nodes of which more was sealed with an earlier round since then than is known now: that, and what came after.
+
+        Sources that look by themselves forget with the process. A round that was not reported must lose nothing by it.
+        """
+        last = await asyncio.to_thread(store.last_sealed, since, round_number)
+        if last is None:
+            return {}
+        earlier_round, sealed = last
+        said = Message(Kind.REVEAL, b"", earlier_round, "", sealed.reveal, b"")
+        known = (await asyncio.to_thread(reveal_in, said)).observations
+        forgotten = [
+            node for node in sightings.keys() & known if _knows_less(sightings[node].observation, known[node])
+        ]
+        if not forgotten:
+            return {}
+        _log.warning(
+            "round %s: of %s nodes more was sealed with round %s than is known now; that stands",
+            *(round_number, len(forgotten), earlier_round),
+        )
+        newer = await self.observe(earlier_round, round_number)
+        carried = await asyncio.to_thread(store.remainders, since)
+        recalled = {}
+        for node in forgotten:
+            # What was sealed is whole watt-hours: as it was measured, it is counted anew.
+            energy = Counters(0, 0, sealed.remainders.get(node, 0) - carried.get(node, 0))
+            measured = replace(known[node], gained=known[node].gained + energy)
+            kept = await asyncio.to_thread(store.evidence, earlier_round, node)
+            exhibits = () if kept is None else exhibits_in(kept[1])
+            recalled[node] = replace(
+                newer[node],
+                observation=joined(measured, newer[node].observation),
+                evidence=Evidence((*exhibits, *newer[node].evidence.exhibits)),
+            )
+        return recalled
+
+
+def _knows_less(now: Observation, then: Observation) -> bool:
+    """Of the slots that `then` is about; where windows have grown too long to begin alike, nothing can be said."""
+    if now.window.first_slot != then.window.first_slot:
+        return False
+    unknown = now.states[: then.window.slots].count(UNKNOWN)
+    return then.window.slots - unknown < then.live_slots
 
 
 def _seal(
