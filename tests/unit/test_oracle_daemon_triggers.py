@@ -89,6 +89,16 @@ def test_an_outage_is_reported_in_its_own_round(tmp_path: Path) -> None:
     assert world.sites[0].progress.status()["last_decision"].endswith("the heartbeat comes with round 12")
 
 
+def test_an_outage_and_its_end_are_reported_however_small_a_part_it_is(tmp_path: Path) -> None:
+    """A third of the windows since the last report."""
+    world = world_of(
+        tmp_path, down_in(range(3 * SLOTS, 4 * SLOTS)), Trigger(HEARTBEAT_ROUNDS * WINDOW_SECONDS, 5_000)
+    )
+    virtual_time.run(world.run_until(6))
+    assert set(world.chain.reports) == {1, 4, 5}
+    must_be_true(world, 5, slots_down=SLOTS)
+
+
 @pytest.mark.parametrize("others", [None, Trigger(3 * WINDOW_SECONDS, 10_000)], ids=["all", "sooner"])
 def test_one_that_is_told_otherwise_makes_no_number_false(tmp_path: Path, others: Trigger | None) -> None:
     """It may have more reported, by everybody's signatures and for its own gas."""

@@ -84,6 +84,22 @@ def test_going_down_and_coming_back_counts_however_little_it_is() -> None:
     assert not decided(after(down, 300, 0, 0), said({NODE: (BEFORE, down)}), slack).reports
 
 
+def test_what_counts_is_whether_it_was_down_when_it_was_last_reported() -> None:
+    """Not whether it was all the while since the report before."""
+    slack, left_out = Trigger(6 * WINDOW, 10_000), after(BEFORE, 300, 300, 0)
+    down = after(left_out, 300, 0, 0)
+    told = said({NODE: (BEFORE, down)}, left_out_before={NODE: left_out})
+    assert decided(after(down, 300, 300, 0), told, slack).why == "node 7 came back up"
+    assert not decided(after(down, 300, 0, 0), told, slack).reports
+    # What was left out before the report before that tells nothing of it.
+    told = said({NODE: (left_out, down)}, left_out_before={NODE: BEFORE})
+    assert decided(after(down, 300, 300, 0), told, slack).why == "node 7 came back up"
+    # Nor does a window of which nothing is known.
+    unknown = after(left_out, 0, 0, 0)
+    told = said({NODE: (BEFORE, unknown)}, left_out_before={NODE: left_out})
+    assert not decided(after(unknown, 300, 300, 0), told, slack).reports
+
+
 def test_a_node_that_is_new_or_known_of_again_is_reported() -> None:
     assert decided(REPORTED, said({})).why == "node 7 is not in the last report"
     unknown = after(BEFORE, 0, 0, 0)

@@ -10,7 +10,7 @@ heartbeat makes up for; no number depends on it.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -89,6 +89,8 @@ class Said:
     left_out: Mapping[int, NodeRecord]
     """By node, what a report of the last round would have said, had it not been left out. Without, a change is looked
     for in all windows since the last report together, where it shows less."""
+    left_out_before: Mapping[int, NodeRecord] = field(default_factory=dict)
+    """The same of the report itself, if rounds were left out before it: whether a node was down at its end."""
     owed: str = ""
     """Why a report is wanted whatever the nodes do: one was to come after that round and did not."""
 
@@ -100,7 +102,7 @@ def decide(
     changes = [
         f"node {node} {change}"
         for node, record in records.items()
-        if (change := _change(said.nodes.get(node), said.left_out.get(node), record, trigger.deviation_bps))
+        if (change := _change(said, node, record, trigger.deviation_bps))
     ]
     if changes:
         more = f"; {len(changes) - 1} more nodes changed" if len(changes) > 1 else ""
@@ -118,40 +120,42 @@ def decide(
     )
 
 
-def _change(
-    last: tuple[NodeRecord, NodeRecord] | None, left_out: NodeRecord | None, record: NodeRecord, bps: int
-) -> str:
+def _change(said: Said, node: int, record: NodeRecord, bps: int) -> str:
     """What is new of a node since it was last reported; empty if nothing is."""
-    if last is None:
+    if node not in said.nodes:
         return "is not in the last report"
+    before, reported = said.nodes[node]
     try:
-        was, now = difference(*last), _newest(last[1], left_out, record)
+        was, now = difference(before, reported), _newest(reported, said.left_out.get(node), record)
+        at_last = _newest(before, said.left_out_before.get(node), reported)
     except RecordError as error:
         return f"cannot be held against the last report: {error}"
     if not now.covered_seconds:
         return ""  # unknown is not down
     if not was.covered_seconds:
         return "is known of again"
-    if bool(was.up_seconds) != bool(now.up_seconds):
+    was_up = at_last.up_seconds if at_last.covered_seconds else was.up_seconds
+    if bool(was_up) != bool(now.up_seconds):
         return "came back up" if now.up_seconds else "went down"
     parts = (
         ("up", was.up_seconds, now.up_seconds, 1),
         ("busy", was.busy_gpu_seconds, now.busy_gpu_seconds, record.gpu_count),
     )
-    for name, before, after, gpus in parts:
-        # before / (covered before * gpus) and after / (covered now * gpus), held against each other without dividing.
-        apart = abs(after * was.covered_seconds - before * now.covered_seconds) * FULL_BPS
+    for name, then, later, gpus in parts:
+        # then / (covered then * gpus) and later / (covered now * gpus), held against each other without dividing.
+        apart = abs(later * was.covered_seconds - then * now.covered_seconds) * FULL_BPS
         if apart >= bps * was.covered_seconds * now.covered_seconds * gpus:
             return (
-                f"is {name} for {_percent(after, now.covered_seconds * gpus)} of what is known, in the last report "
-                f"for {_percent(before, was.covered_seconds * gpus)}"
+                f"is {name} for {_percent(later, now.covered_seconds * gpus)} of what is known, in the last report "
+                f"for {_percent(then, was.covered_seconds * gpus)}"
             )
     return ""
 
 
 def _newest(reported: NodeRecord, left_out: NodeRecord | None, record: NodeRecord) -> NodeDelta:
-    """What it did since what was left out; since the last report, where other reporters' medians went a bit back."""
-    if left_out is not None:
+    """What it did since what was left out; since the report before, where there is no such or other reporters' medians
+    went a bit back."""
+    if left_out is not None and left_out.window_end > reported.window_end:
         try:
             return difference(left_out, record)
         except RecordError:

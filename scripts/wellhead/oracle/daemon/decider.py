@@ -17,13 +17,14 @@ class Decider:
         # The newest good round when this was asked last, and the round then to be reported, if it was.
         self._since, self._wanted = 0, 0
         self._left_out: dict[int, NodeRecord] = {}
+        self._left_out_before: dict[int, NodeRecord] = {}
         self._before: tuple[int, dict[int, NodeRecord]] = (0, {})
 
     def decide(self, since: int, basis: Basis, drafted: Draft) -> Decision:
         """Of the report `drafted` out of `basis`, which goes on from round `since`. Raises what the chain and the disk
         raise."""
         if since != self._since:
-            self._left_out = {}
+            self._left_out_before, self._left_out = self._left_out, {}
         decision = decide(
             self._trigger,
             self._said(since, basis),
@@ -47,7 +48,7 @@ class Decider:
         if missing := reported.keys() - before.keys():
             before |= self._history.before(missing, since)
         nodes = {node: (before[node], record) for node, record in reported.items()}
-        return Said(since, window_end, nodes, self._left_out, self._owed(since))
+        return Said(since, window_end, nodes, self._left_out, self._left_out_before, self._owed(since))
 
     def _owed(self, since: int) -> str:
         if since < self._since:
