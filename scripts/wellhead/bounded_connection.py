@@ -7,6 +7,7 @@ sent, and answers 503 to everybody while strangers hold all connections without 
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -98,15 +99,21 @@ class BoundedConnection(HttpToolsProtocol):
     # Number -----------------------------------------------------------------------------------------
 
     def _make_room(self) -> None:
-        """Hang up on the one whose client is waited for longest: to ask for something, else to read what it was sent.
-        If every other one is at work, this one will be answered 503."""
+        """Hang up on one whose client is waited for: to ask for something, else to read what it was sent. From the
+        address with the most of them, so that who takes many places takes them from himself; there the one that is
+        waited for longest. If every other one is at work, this one will be answered 503."""
         others = [one for one in self.connections if isinstance(one, BoundedConnection) and one is not self]
         awaited = [one for one in others if one._awaits_request()]
         awaited = awaited or [one for one in others if one.transport.get_write_buffer_size()]
         if awaited:
-            longest = min(awaited, key=lambda one: one._awaited_since)
-            self.connections.discard(longest)
-            longest.transport.abort()
+            by_address = Counter(one._address for one in awaited)
+            left = min(awaited, key=lambda one: (-by_address[one._address], one._awaited_since))
+            self.connections.discard(left)
+            left.transport.abort()
+
+    @property
+    def _address(self) -> str:
+        return self.client[0] if self.client else ""
 
     def _awaits_request(self) -> bool:
         if self.pipeline:

@@ -24,8 +24,7 @@ _log = logging.getLogger(__name__)
 class Bounds(NamedTuple):
     """What one server allows."""
 
-    # With so many open, each new one takes the place of the one whose client is waited for longest; 503 if there is
-    # none.
+    # With so many open, each new one takes the place of one whose client is waited for; 503 if there is none.
     connections: int
     # For answers under way when it is told to stop; for all else of the stop as much again.
     grace_seconds: int

@@ -240,6 +240,25 @@ def test_strangers_who_take_every_place_keep_nobody_out(taking: bytes) -> None:
     asyncio.run(story())
 
 
+def test_a_stranger_with_many_connections_takes_their_places_from_himself() -> None:
+    async def story() -> None:
+        async with site() as opened:
+            reader, writer = await asyncio.open_connection(*opened.address)
+            writer.write(BEGINNING + b"content-length: 2\r\nconnection: close\r\n\r\nx")
+            while not opened.state.tasks:
+                await asyncio.sleep(0)
+            strangers = [
+                await asyncio.open_connection(*opened.address, local_addr=("127.0.0.2", 0))
+                for _ in range(2 * BOUNDS.connections)
+            ]
+            writer.write(b"x")
+            assert (await reader.read()).startswith(b"HTTP/1.1 200 ")
+            for _, left in (*strangers, (reader, writer)):
+                left.close()
+
+    asyncio.run(story())
+
+
 def test_who_is_being_answered_is_not_hung_up_on_for_strangers() -> None:
     async def story() -> None:
         async with site() as opened:
