@@ -141,7 +141,7 @@ class Site:
             built = Built({world.node: (LiveSource(self._node),)}, (LiveSource(Canary()),))
             patch.setattr(fleet, "build", lambda _settings: built)
             patch.setattr(fleet, "Lag", NeverLate)
-            watched = Fleet(world.watched, self.account.address, self.clock)
+            watched = Fleet(world.watched, self.account.address, clock=self.clock)
         self.status = lambda: status_of(self.account.address, progress, store, transmitter, None)
         self.reporter = Reporter(
             *(self.account, view, schedule, Witness(schedule, watched, progress), store),

@@ -1,5 +1,5 @@
-"""Four reporters before a real chain in virtual time: what the contract holds after an hour of outages is within one look
-per outage of the truth, and gas at ten times the price is paid, or not, as they were told."""
+"""Four reporters before a real chain in virtual time: what the contract holds after an hour of outages is within one
+look per outage of the truth, and gas at ten times the price is paid, or not, as they were told."""
 
 from __future__ import annotations
 

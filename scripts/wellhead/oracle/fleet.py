@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import httpx
+from sqlalchemy.exc import SQLAlchemyError
 
 from wellhead.errors import Misused
 from wellhead.oracle import plausibility
@@ -21,6 +22,7 @@ from wellhead.oracle.sources.fetch import new_client
 from wellhead.oracle.sources.finding import Evidence, Finding, Source
 from wellhead.oracle.sources.lag import Lag
 from wellhead.oracle.sources.live import TOO_BUSY, LiveSource
+from wellhead.oracle.sources.looks import LookBook
 
 NOBODY = "0x" + "00" * 20
 MAX_FAULTS = 50  # of one node and window: beyond that they only fill disks
@@ -49,15 +51,19 @@ class Fleet:
     """Nodes and canaries under one reporter's eyes. One node's trouble is that node's."""
 
     def __init__(
-        self, settings: FleetSettings, reporter: str = NOBODY, clock: Callable[[], float] = time.time
+        self,
+        settings: FleetSettings,
+        reporter: str = NOBODY,
+        book: LookBook | None = None,
+        clock: Callable[[], float] = time.time,
     ) -> None:
-        """Raises Misused where a source cannot work on this machine. Nothing is looked at before `run`. `clock` tells
-        seconds since the epoch."""
-        self.settings, self.reporter, self._clock = settings, reporter, clock
+        """Raises Misused where a source cannot work on this machine. Nothing is looked at before `run`. Without a
+        `book` what was seen is forgotten with the process. `clock` tells seconds since the epoch."""
+        self.settings, self.reporter, self._book, self._clock = settings, reporter, book, clock
         self._built: Built = build(settings)
-        sources = [*self._built.canaries, *(one for node in self._built.nodes.values() for one in node)]
+        watched = [("canary", self._built.canaries), *self._built.nodes.items()]
         self._lag = Lag()
-        self._live = [source for source in sources if isinstance(source, LiveSource)]
+        self._live = _named((str(whose), source) for whose, sources in watched for source in sources)
 
     @property
     def is_live(self) -> bool:
@@ -68,21 +74,24 @@ class Fleet:
         """Look once per slot until cancelled; `looked` is called after each."""
         settings = self.settings
         free = asyncio.Semaphore(settings.connections)
-        lagging = asyncio.create_task(self._lag.run())
         slot = slot_at(self._clock(), settings.slot_ms) + 1
+        # Beside the looks: a large fleet's book takes its time.
+        beside = [asyncio.create_task(self._lag.run()), asyncio.create_task(self._recall(slot))]
         try:
             async with new_client() as client:
                 while True:
                     # Short waits, because the wall clock that the grid is cut from may be set.
                     while (wait := slot * settings.slot_ms / 1000 - self._clock()) > 0:
                         await asyncio.sleep(min(wait, 1))
-                    due = [source for source in self._live if source.is_due(slot)]
+                    due = [source for source in self._live.values() if source.is_due(slot)]
                     await asyncio.gather(*(self._look(client, free, source, slot) for source in due))
+                    await asyncio.to_thread(self._keep, slot)
                     looked(slot)
                     # A slot that was missed while the machine was busy stays unknown: nobody measured in it.
                     slot = max(slot + 1, slot_at(self._clock(), settings.slot_ms))
         finally:
-            lagging.cancel()
+            for task in beside:
+                task.cancel()
 
     async def observe(self, window: Window) -> Mapping[int, Sighting]:
         """What was seen of every node over a window that has ended, by node. Raises Misused for another grid."""
@@ -122,11 +131,37 @@ class Fleet:
             return ()
         return (f"the window began {age_seconds} s ago, looks are remembered for {remembered} s: allow more",)
 
+    def _oldest(self, slot: int) -> int:
+        """The slot from which on looks are remembered in `slot`."""
+        return slot - self.settings.remember_seconds * 1000 // self.settings.slot_ms
+
+    async def _recall(self, slot: int) -> None:
+        """What an earlier process saw before `slot`; when none ran nothing is known."""
+        if self._book is None:
+            return
+        try:
+            found = await asyncio.to_thread(self._book.kept, self._oldest(slot))
+        except SQLAlchemyError as error:
+            _log.warning("what was seen before is not known any more: %s", error)
+            return
+        for name in found.keys() & self._live.keys():
+            self._live[name].recall([look for look in found[name] if look.slot < slot])
+
+    def _keep(self, slot: int) -> None:
+        if self._book is None:
+            return
+        looks = {name: look for name, source in self._live.items() if (look := source.seen(slot)) is not None}
+        try:
+            if looks:
+                self._book.keep(slot, looks, self._oldest(slot))
+        except SQLAlchemyError as error:  # it is known until the process ends
+            _log.warning("what was seen in slot %s is not kept: %s", slot, error)
+
     async def _look(
         self, client: httpx.AsyncClient, free: asyncio.Semaphore, source: LiveSource, slot: int
     ) -> None:
         settings = self.settings
-        source.forget_before(slot - settings.remember_seconds * 1000 // settings.slot_ms)
+        source.forget_before(self._oldest(slot))
         latest_ms = (slot + 1) * settings.slot_ms - settings.look_limit_ms
         async with free:
             if self._clock() * 1000 > latest_ms:
@@ -139,6 +174,17 @@ class Fleet:
             ) as error:  # whatever it is, it is ours: the node did not do it, nor do others suffer
                 _log.exception("a look failed: %s", source.reader.asked)
                 source.missed(slot, f"the look failed here: {type(error).__name__}: {error}")
+
+
+def _named(sources: Iterable[tuple[str, Source]]) -> dict[str, LiveSource]:
+    """Live sources by names that a fleet's file gives them again after a restart."""
+    found: dict[str, LiveSource] = {}
+    for whose, source in sources:
+        if isinstance(source, LiveSource):
+            name = f"{whose}: {source.reader.asked}"
+            again = sum(other == name or other.startswith(f"{name} #") for other in found)
+            found[f"{name} #{again + 1}" if again else name] = source
+    return found
 
 
 async def _findings(sources: Sequence[Source], client: httpx.AsyncClient, window: Window) -> list[Finding]:

@@ -40,6 +40,7 @@ from wellhead.oracle.records.serving import record_routes
 from wellhead.oracle.records.store import RecordStore
 from wellhead.oracle.round import TimeScale
 from wellhead.oracle.schedule import Schedule
+from wellhead.oracle.sources.looks import LookBook
 from wellhead.oracle.trigger import Trigger
 
 THREADS = 32
@@ -93,7 +94,7 @@ def assemble(
         outbox = Outbox(oracle.w3, gas_payer, journal, settings.sending, time.time)
         transmitter = Transmitter(view, gas_payer, outbox)
         pusher = Pusher(view, records, transmitter, account.address, settings.pushing, time.time)
-    fleet = Fleet(settings.fleet, account.address)
+    fleet = Fleet(settings.fleet, account.address, LookBook(f"sqlite:///{settings.folder / 'looks.db'}"))
     if settings.trigger is not None:
         require_remembered(settings, settings.trigger, fleet, schedule)
     reporter = Reporter(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import NamedTuple, Protocol
 
@@ -55,7 +55,9 @@ class Reader(Protocol):
 
 
 @dataclass(frozen=True)
-class _Look:
+class Look:
+    """What was seen in one slot: the value of each series, or why there is none."""
+
     slot: int
     took_ms: int
     keys: tuple[Key, ...] = ()
@@ -72,7 +74,7 @@ class LiveSource:
     every: int = 1
     within_seconds: float | None = None
     """An answer that takes longer counts as none, though there might be more time."""
-    _looks: deque[_Look] = field(default_factory=deque)
+    _looks: deque[Look] = field(default_factory=deque)
     _own_faults: deque[tuple[int, str]] = field(default_factory=lambda: deque(maxlen=100))
 
     def is_due(self, slot: int) -> bool:
@@ -89,13 +91,26 @@ class LiveSource:
             if isinstance(error, TooSlowError) and lag.spoils(begun, allowed):
                 self.missed(slot, TOO_BUSY)
                 return
-            self._looks.append(_Look(slot, _milliseconds_since(begun), failure=_one_line(str(error))))
+            self._remember(Look(slot, _milliseconds_since(begun), failure=_one_line(str(error))))
             return
-        keys = tuple(seen.values)
-        if self._looks and self._looks[-1].keys == keys:
-            keys = self._looks[-1].keys  # one tuple for as long as an exporter exposes the same
-        values = tuple(seen.values.values())
-        self._looks.append(_Look(slot, _milliseconds_since(begun), keys, values, faults=seen.faults))
+        keys, values = tuple(seen.values), tuple(seen.values.values())
+        self._remember(Look(slot, _milliseconds_since(begun), keys, values, faults=seen.faults))
+
+    def _remember(self, look: Look) -> None:
+        if self._looks and self._looks[-1].keys == look.keys:
+            look = replace(
+                look, keys=self._looks[-1].keys
+            )  # one tuple for as long as an exporter exposes the same
+        self._looks.append(look)
+
+    def recall(self, looks: Sequence[Look]) -> None:
+        """What an earlier process saw, in order; it stands before everything that was seen since."""
+        begun = self._looks[0].slot if self._looks else None
+        self._looks.extendleft(look for look in reversed(looks) if begun is None or look.slot < begun)
+
+    def seen(self, slot: int) -> Look | None:
+        """The newest look, if it was in `slot`."""
+        return self._looks[-1] if self._looks and self._looks[-1].slot == slot else None
 
     def missed(self, slot: int, why: str) -> None:
         """Not looked in `slot`, which was this reporter's own fault: nothing is known of it."""
@@ -133,7 +148,7 @@ class LiveSource:
             took_ms=tuple(look.took_ms for look in inside if not look.failure),
         )
 
-    def _faults(self, looks: Iterable[_Look], found: Account, window: Window) -> Iterable[str]:
+    def _faults(self, looks: Iterable[Look], found: Account, window: Window) -> Iterable[str]:
         for look in looks:
             yield from (look.failure, *look.faults) if look.failure else look.faults
         yield from found.faults
@@ -142,7 +157,7 @@ class LiveSource:
                 yield f"{self.reader.asked}: {why}"
 
 
-def written(looks: Iterable[_Look]) -> bytes:
+def written(looks: Iterable[Look]) -> bytes:
     """The looks as lines of text: slot, milliseconds, then the values of the series above, or why there are none."""
     lines: list[str] = []
     keys: tuple[Key, ...] = ()
@@ -156,7 +171,7 @@ def written(looks: Iterable[_Look]) -> bytes:
     return "\n".join(lines).encode()
 
 
-def _series_of(looks: Iterable[_Look], window: Window) -> dict[str, list[Series]]:
+def _series_of(looks: Iterable[Look], window: Window) -> dict[str, list[Series]]:
     scrapes: dict[Key, list[tuple[int, Decimal]]] = {}
     for look in looks:
         for key, value in zip(look.keys, look.values, strict=True):
