@@ -1,6 +1,12 @@
 """Active probes: a real inference whose right answer is known. A wrong answer is as good as none.
 
 What is asked changes from look to look wherever it can, so that nobody serves it from a memory of answers.
+
+A node counts probes as served, and they stay counted. Each reporter knows its own alone: with those taken off, the
+others' are left, and the median is too high all the same, by now this reporter's and now that one's. To take off
+everybody's, each would have to tell how many tokens were its own, and who told too many would take away work that was
+done. So over any time served work is too high by at most, over all reporters, looks (one in `every_slots`) times the
+tokens of a question and its answer. A pool pays for the smaller of served and billed work, and nobody bills a probe.
 """
 
 from __future__ import annotations
