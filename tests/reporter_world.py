@@ -4,7 +4,7 @@ the nodes stand in for theirs."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -12,17 +12,24 @@ from typing import Any
 from eth_account.signers.local import LocalAccount
 from eth_typing import ChecksumAddress
 from eth_utils import to_checksum_address
+from starlette.applications import Starlette
+from starlette.testclient import TestClient
 
 from wellhead.chain.contracts.telemetry_oracle import Round
 from wellhead.chain.keys import local_account
 from wellhead.errors import Refused
 from wellhead.oracle.daemon.chain_view import Brought, ChainView
+from wellhead.oracle.daemon.counting import Counting
 from wellhead.oracle.daemon.history import History
 from wellhead.oracle.daemon.progress import Progress
 from wellhead.oracle.daemon.pusher import Pusher, PushPolicy
 from wellhead.oracle.daemon.reporter import Pace, Reporter
+from wellhead.oracle.daemon.reveals import fetch_reveals, reveal_routes
+from wellhead.oracle.daemon.scorer import ScorePace, Scorer
+from wellhead.oracle.daemon.scores_view import ScoresView
 from wellhead.oracle.daemon.store import ReporterStore, StoredReport
-from wellhead.oracle.daemon.transmitter import Transmitter
+from wellhead.oracle.daemon.tallies import Tallies
+from wellhead.oracle.daemon.transmitter import Errand, Transmitter
 from wellhead.oracle.daemon.witness import Witness
 from wellhead.oracle.draft import OracleConfig
 from wellhead.oracle.exchange.book import RefusedMessageError
@@ -30,15 +37,19 @@ from wellhead.oracle.exchange.mail import READ_SECONDS
 from wellhead.oracle.exchange.messages import Message, UnreadableMessageError, decode, encode
 from wellhead.oracle.exchange.play import Patience
 from wellhead.oracle.exchange.post import Answer
+from wellhead.oracle.exchange.score_letter import Batch
 from wellhead.oracle.fleet import Sighting
 from wellhead.oracle.observation import Counters, Observation, Window
+from wellhead.oracle.records.peer import RecordPeer
 from wellhead.oracle.records.store import RecordStore
 from wellhead.oracle.schedule import Schedule
+from wellhead.oracle.sealed import Revealed
 from wellhead.oracle.sources.finding import Evidence
 from wellhead.oracle.trigger import Trigger
 from wellhead.reference.merkle import Branch, branch_of, root_from
 from wellhead.reference.quorum import report_hash, verify
 from wellhead.reference.record import NodeRecord, difference, pack_entries, unpack_entries
+from wellhead.reference.scores import ScoreBook
 
 GENESIS = 1_700_000_000 // 300 * 300
 WINDOW_SECONDS, SLOT_MS = 300, 10_000
@@ -50,6 +61,7 @@ TOKENS_PER_SLOT = 1_000
 BUSY_MICROS_PER_TOKEN, MICROJOULES_PER_TOKEN = 5_000, 1_234_567
 PATIENCE = Patience(20, 20, 20)
 PACE = Pace(settle=15, poll=5, transmit=20, keep_rounds=8)
+SCORE_PACE = ScorePace(every=2, ask=20, turn=40)
 
 
 class Killed(BaseException):
@@ -78,6 +90,8 @@ class StandInChain:
         self.sent: list[tuple[str, int]] = []
         self.brought_by: dict[int, str] = {}
         self.pushes: list[tuple[str, int, dict[int, NodeRecord]]] = []
+        self.book = ScoreBook()
+        self.batches: list[tuple[str, Batch]] = []
 
     @property
     def latest(self) -> int:
@@ -127,6 +141,35 @@ class StandInChain:
         return found
 
 
+class StandInScores(ScoresView):
+    """ReporterScores' rules, by its twin: a quorum's signatures, final rounds, ranges that rise."""
+
+    def __init__(self, chain: StandInChain) -> None:
+        self.chain, self.address = chain, "0x" + "5C" * 20
+
+    def scored_up_to(self) -> int:
+        return self.chain.book.scored_up_to
+
+    def evidence_hashes(self, rounds: Sequence[int]) -> dict[int, bytes]:
+        reports = self.chain.reports
+        return {number: reports[number].evidence_hash for number in rounds if number in reports}
+
+    def post(self, batch: Batch, signatures: bytes) -> Any:
+        """What `StandInTransmitter` calls with the sender."""
+
+        def post(sender: str) -> None:
+            chain, config = self.chain, self.chain.config
+            verify(self.message_hash(config, batch), signatures, config.reporters, config.faulty)
+            final_at = GENESIS + batch.to_round * WINDOW_SECONDS + FINALITY_SECONDS
+            assert batch.to_round in chain.reports, "never reported"
+            assert batch.to_round not in chain.vetoed, "vetoed"
+            assert final_at <= now(), "not final"
+            chain.book = chain.book.post(*batch)
+            chain.batches.append((sender, batch))
+
+        return post
+
+
 class StandInView(ChainView):
     """How one reporter sees that chain; `trouble` is called before every question, and may raise."""
 
@@ -134,7 +177,7 @@ class StandInView(ChainView):
         self.chain, self._trouble = chain, trouble
         self.genesis, self.window_seconds = GENESIS, WINDOW_SECONDS
         self.finality_delay_seconds = FINALITY_SECONDS
-        self._ring_rounds = 64
+        self.ring_rounds = 64
 
     def config(self) -> OracleConfig:
         self._trouble("config")
@@ -222,6 +265,13 @@ class StandInTransmitter(Transmitter):
         self.advance()
         self._step("after it was sent")
 
+    def bring(self, errand: Errand) -> None:
+        self._step("before scores are sent")
+        if not errand.is_done() and not self.drops:
+            send: Any = errand.call()
+            send(self.sender)
+        self._step("after scores were sent")
+
     def advance(self) -> None:
         if self._waiting is None or self.drops:
             return
@@ -297,6 +347,7 @@ class Site:
         self.progress = Progress(WINDOW_SECONDS, dry=False)
         self.pushing = PushPolicy()
         self.down = False
+        self.tallies: Tallies | None = None
 
     def _step(self, name: str) -> None:
         self.step(name)
@@ -317,6 +368,13 @@ class Site:
             pusher = Pusher(view, records, self.transmitter, self.account.address, self.pushing, self._clock)
             first = int(now() * 1000) // SLOT_MS if self.forgets else 0
             fleet = StandInFleet(self.account.address, self.nodes, self.ahead_seconds, first)
+            self.tallies = Tallies(store.engine, self.account.address)
+            others = [OtherSite(other) for other in self.world.others(self)]
+            scorer = Scorer(
+                *(self.account, view, StandInScores(self.world.chain)),
+                Counting(view, self.tallies, records, others),
+                *(self.progress, self.transmitter, SCORE_PACE),
+            )
             self.reporter = Reporter(
                 *(self.account, view, schedule, Witness(schedule, fleet, self.progress), store),
                 *(
@@ -324,6 +382,7 @@ class Site:
                     self.progress,
                     self.transmitter,
                     pusher,
+                    scorer,
                 ),
                 patience=PATIENCE,
                 pace=PACE,
@@ -337,6 +396,24 @@ class Site:
             finally:
                 self.reporter = None
                 store.close()
+
+
+class OtherSite(RecordPeer):
+    """Another reporter's records, as its routes answer."""
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+
+    def reveals(self, config_digest: bytes, round_number: int, named_hash: bytes) -> tuple[Revealed, ...]:
+        return fetch_reveals(self, config_digest, round_number, named_hash)
+
+    def answer(self, path: str, max_bytes: int, _within_seconds: float = 0) -> bytes | None:
+        site = self._site
+        if site.reporter is None or site.tallies is None:
+            raise Refused("nobody answers")
+        answer = TestClient(Starlette(routes=[*reveal_routes(site.tallies)])).get(path)
+        assert len(answer.content) <= max_bytes
+        return site.world.serves(site, answer.content) if answer.status_code == 200 else None
 
 
 class SteppingStore(ReporterStore):
@@ -424,6 +501,8 @@ class World:
         self.failed_letters: list[str] = []
         self.shares_records = False
         self.passes: Callable[[Site, Site, Message], bool] = lambda *_: True
+        # What a site gives of its reveals in place of what its routes answer.
+        self.serves: Callable[[Site, bytes], bytes] = lambda _, answer: answer
         self.sites = []
         for number, account in enumerate(accounts):
             (folder / str(number)).mkdir()

@@ -16,7 +16,8 @@ struct ReporterScore {
 /// @title How far each reporter is from what the quorum reports.
 /// @notice Counted from revealed observations only: who withholds, or cannot measure, gains no rounds and no
 /// deviation, so silence shows as few rounds and lies as a high mean. The distance of a round is computed
-/// off-chain (wellhead.oracle.deviation), from the reveals whose evidence the round's report names.
+/// off-chain (wellhead.oracle.deviation), from those reveals alone that the round's report names in its evidence hash:
+/// all reporters, and whoever asks them for these reveals, come to the same figure.
 ///
 /// Assumptions: those of the oracle. A quorum of its reporters judges them all, so a lying minority cannot improve its
 /// own score nor spoil another's. Nothing here decides about money.

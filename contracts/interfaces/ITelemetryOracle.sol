@@ -66,9 +66,10 @@ interface ITelemetryOracle {
     /// keccak256(records).
     /// @param round Above `latestRound`; its window must have ended.
     /// @param root First 23 bytes of the Merkle root over all nodes' records; see RecordTree.
-    /// @param evidenceHash Over what the reporters keep as raw evidence: keccak256 of, for every reporter whose
-    /// observations counted, ascending, its address (20 bytes) and the keccak256 of its evidence (32). Whoever asks
-    /// each of them for its evidence can so check all of it against the chain. Not judged here.
+    /// @param evidenceHash Over what the reporters saw: keccak256 of, for every reporter whose observations counted,
+    /// ascending, its address (20 bytes), the keccak256 of its raw evidence (32) and its commitment (32), the hash of the
+    /// observations that it revealed. Whoever asks each of them for both can so check all of it against the chain, and
+    /// how far each was from what is reported (see IReporterScores). Not judged here.
     /// @param records Records to push, 36 bytes each: node id (4), packed record (32); ids strictly ascending.
     /// Each must end with the window and follow the pushed record that it replaces (see NodeRecords), unless
     /// that one's round was vetoed. They are not proved against `root`: reporters compare before they sign.

@@ -16,6 +16,7 @@ from listed_node import list_node
 from node_process import Runtime
 
 from wellhead.chain import keys, local
+from wellhead.chain.contracts.reporter_scores import ReporterScores
 from wellhead.chain.contracts.telemetry_oracle import TelemetryOracle
 from wellhead.chain.fast_clock import FastClock
 from wellhead.chain.transact import Sender
@@ -47,7 +48,7 @@ class Daemon:
         """Returns at once; with another RPC than the chain's own, or other nodes, if they are given."""
         stage = self._stage
         urls = {one.number: one.url for one in stage.daemons}
-        rounds = LocalRound(stage.anchor_ms, FACTOR, settle_seconds=1, step_seconds=2)
+        rounds = LocalRound(stage.anchor_ms, FACTOR, settle_seconds=1, step_seconds=2, batch_rounds=2)
         watched, rpc = fleet_file or stage.fleet_file, rpc_url or stage.session.network.rpc_url
         started = command(self.number, urls, watched, self.folder, rounds, rpc, stage.folder)
         self.process = ManagedProcess(started, stage.folder / f"reporter-{self.number}.log")
@@ -87,6 +88,10 @@ class ReporterStage:
     @property
     def oracle(self) -> TelemetryOracle:
         return self.session.oracle
+
+    @property
+    def scores(self) -> ReporterScores:
+        return ReporterScores(self.session.w3, self.session.manifest.address("ReporterScores"))
 
     def records(self) -> dict[int, NodeRecord]:
         """The node's record by round, of every report that was posted."""

@@ -19,6 +19,7 @@ from web3.types import RPCEndpoint
 from reporter_world import GENESIS, PATIENCE, Told, Wires, now
 from wellhead.chain import keys, local
 from wellhead.chain.contracts.node_registry import NodeRegistry
+from wellhead.chain.contracts.reporter_scores import ReporterScores
 from wellhead.chain.contracts.telemetry_oracle import TelemetryOracle
 from wellhead.chain.outbox.journal import OutboxJournal, Signed
 from wellhead.chain.outbox.policy import SendingPolicy
@@ -30,10 +31,14 @@ from wellhead.node_spec import SpecDocument
 from wellhead.oracle import fleet
 from wellhead.oracle.daemon.assembly import status_of
 from wellhead.oracle.daemon.chain_view import ChainView
+from wellhead.oracle.daemon.counting import Counting
 from wellhead.oracle.daemon.history import History
 from wellhead.oracle.daemon.progress import Progress
 from wellhead.oracle.daemon.reporter import Pace, Reporter
+from wellhead.oracle.daemon.scorer import ScorePace, Scorer
+from wellhead.oracle.daemon.scores_view import ScoresView
 from wellhead.oracle.daemon.store import ReporterStore
+from wellhead.oracle.daemon.tallies import Tallies
 from wellhead.oracle.daemon.transmitter import Transmitter
 from wellhead.oracle.daemon.witness import Witness
 from wellhead.oracle.exchange.messages import Message
@@ -50,6 +55,7 @@ WINDOW_SECONDS, SLOT_SECONDS, BLOCK_SECONDS = 600, 10, 30
 REPORTERS = 4
 # Round 1's window begins when everybody has been looking for a while.
 START = GENESIS + 60
+SCORE_PACE = ScorePace(every=2, ask=20, turn=240)
 PACE = Pace(settle=15, poll=120, transmit=400, keep_rounds=16)
 SPEC = SpecDocument(name="well", gpu_class="CPU", gpu_count=1, region="US", power_watts=300, sla_bps=9_900)
 
@@ -146,6 +152,11 @@ class Site:
         self.reporter = Reporter(
             *(self.account, view, schedule, Witness(schedule, watched, progress), store),
             *(History(view, store, records, []), progress, transmitter, None),
+            Scorer(
+                *(self.account, view, ScoresView(world.scores, world.oracle)),
+                Counting(view, Tallies(store.engine, self.account.address), records, []),
+                *(progress, transmitter, SCORE_PACE),
+            ),
             patience=PATIENCE,
             pace=PACE,
             clock=self.clock,
@@ -159,8 +170,15 @@ class Site:
 class ChainWorld:
     """A set of four reporters, one node, and a chain that mines a block every half a minute."""
 
-    def __init__(self, w3: Web3, node: int, oracle: TelemetryOracle, registry: NodeRegistry) -> None:
-        self.w3, self.node, self.oracle, self.registry = w3, node, oracle, registry
+    def __init__(
+        self,
+        w3: Web3,
+        node: int,
+        oracle: TelemetryOracle,
+        registry: NodeRegistry,
+        scores: ReporterScores,
+    ) -> None:
+        self.w3, self.node, self.oracle, self.registry, self.scores = w3, node, oracle, registry, scores
         exporter = {"type": "exporter", "kind": "runtime", "url": "http://node/metrics"}
         self.watched = FleetSettings.model_validate(
             {"slot_ms": SLOT_SECONDS * 1_000, "nodes": [{"id": node, "sources": [exporter]}]}
@@ -224,6 +242,7 @@ def chain_world(folder: Path) -> Iterator[ChainWorld]:
         registry = NodeRegistry(w3, manifest.address("NodeRegistry"))
         node: int = owner.send(registry.register(SPEC.on_chain(), SPEC.data_uri())).result
         oracle = TelemetryOracle(w3, manifest.address("TelemetryOracle"), manifest.first_block)
-        world = ChainWorld(w3, node, oracle, registry)
+        scores = ReporterScores(w3, manifest.address("ReporterScores"))
+        world = ChainWorld(w3, node, oracle, registry, scores)
         world.rpc("evm_setAutomine", False)
         yield world

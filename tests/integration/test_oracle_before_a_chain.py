@@ -15,6 +15,7 @@ import httpx
 import pytest
 from reporters_on_chain import (
     REPORTERS,
+    SCORE_PACE,
     SLOT_SECONDS,
     START,
     WINDOW_SECONDS,
@@ -89,6 +90,11 @@ def test_an_hour_of_outages_on_the_chain(raised: ChainWorld, tmp_path: Path) -> 
         virtual_time.run(world.run_until(ROUNDS, after=270))
         record = world.oracle.latest_record(world.node)
         reports = world.oracle.reports()
+        scores = [world.scores.score_of(site.account.address) for site in world.sites]
+    # Final by then is one batch.
+    assert [(one.rounds, one.scored_up_to) for one in scores] == [
+        (SCORE_PACE.every, SCORE_PACE.every)
+    ] * REPORTERS
     assert [one.round for one in reports] == list(range(1, ROUNDS + 1))
     assert record.covered_seconds == HOUR
     up = HOUR - sum(end - begin for begin, end in outages)
@@ -161,11 +167,11 @@ def test_above_its_highest_fee_a_reporter_waits_and_says_so_and_reports_once_whe
         world.sites = four_that_see_it_up(world)
         world.sending = SendingPolicy(max_fee_wei=CAP_WEI)
         ends = START + WINDOW_SECONDS
-        market = Market(world, eases_at=ends + 420)
+        market = Market(world, eases_at=ends + 380)  # before its sender looks again, whoever comes first then
 
         async def story() -> None:
             playing = asyncio.create_task(world.run_until(1, after=580))
-            await asyncio.sleep(ends + 410 - now())
+            await asyncio.sleep(ends + 370 - now())
             (leader,) = (site for site in world.sites if site.signed_at(0))
             assert max(one.fees.max_fee_wei for one in leader.signed_at(0)) == CAP_WEI < market.asked
             said = leader.status()["transmission"]

@@ -6,6 +6,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -23,8 +24,8 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from wellhead.oracle.daemon.reveals import fetch_reveals
 from wellhead.oracle.records.peer import RecordPeer
-from wellhead.reference.quorum import evidence_hash
 from wellhead.reference.record import NodeRecord
 from wellhead.runtime import metrics
 
@@ -76,14 +77,19 @@ def test_outages_are_as_long_on_the_chain_as_by_the_stopwatch_and_work_is_what_c
     assert after.work_units - before.work_units == stage.runtime.told_tokens - told
 
 
+def counted(url: str, round_number: int) -> list[Any]:
+    answer = httpx.get(f"{url}/rounds/{round_number}/reveals")
+    return list(answer.json()["reports"]) if answer.status_code == 200 else []
+
+
 def test_every_reporter_keeps_every_round_and_proves_it(stage: ReporterStage) -> None:
     stage.more_rounds(1)
     round_number = stage.oracle.latest_round()
     root = stage.oracle.round_info(round_number).root
-    evidence = {}
+    (posted,) = stage.oracle.reports([round_number])
+    digest = stage.oracle.config_digest()
     for daemon in stage.daemons[:3]:
         kept = httpx.get(f"{daemon.url}/rounds/{round_number}/evidence").raise_for_status().json()
-        evidence[daemon.address] = bytes.fromhex(kept["evidence_hash"][2:])
         shown = httpx.get(f"{daemon.url}/rounds/{round_number}/evidence/{NODE}").raise_for_status().json()
         assert any(metrics.PROMPT_TOKENS in bytes.fromhex(one["body"]).decode() for one in shown["exhibits"])
         assert httpx.get(f"{daemon.url}/rounds/{round_number}/evidence/2").status_code == 404
@@ -93,11 +99,13 @@ def test_every_reporter_keeps_every_round_and_proves_it(stage: ReporterStage) ->
         assert reading is not None
         stage.until("finality", lambda: stage.oracle.is_final(round_number))
         assert stage.oracle.proven_record(NODE, reading) == stage.records()[round_number]
-    (posted,) = stage.oracle.reports([round_number])
-    assert posted.evidence_hash == evidence_hash(evidence)
+        stage.until("what counts", lambda url=daemon.url: bool(counted(url, round_number)))
+        revealed = fetch_reveals(peer, digest, round_number, posted.evidence_hash)
+        shown_by = {one.reporter: f"0x{one.evidence_hash.hex()}" for one in revealed}
+        assert shown_by[daemon.address] == kept["evidence_hash"]
 
 
-def test_a_liar_moves_nothing_and_without_a_third_honest_one_nobody_reports(
+def test_a_liar_moves_nothing_but_his_score_and_without_a_third_honest_one_nobody_reports(
     stage: ReporterStage, tmp_path: Path
 ) -> None:
     async def boast(_: Request) -> Response:
@@ -125,6 +133,11 @@ def test_a_liar_moves_nothing_and_without_a_third_honest_one_nobody_reports(
         assert after.work_units - before.work_units == stage.runtime.told_tokens - told
         assert after.up_seconds == before.up_seconds + after.covered_seconds - before.covered_seconds
         assert killed.healthy()
+        stage.until("scores", lambda: stage.scores.score_of(liar.address).rounds > 0)
+        mean = stage.scores.mean_deviation_bps_up
+        assert all(mean(liar.address) > mean(honest.address) for honest in stage.daemons[:3])
+        assert stage.scores.score_of(stage.daemons[4].address).rounds == 0
+        assert stage.daemons[1].status()["scored_up_to"] <= stage.scores.scored_up_to()
         liar.stop()
 
 

@@ -37,7 +37,9 @@ def reveal(account: LocalAccount, *seen: tuple[str, Counters]) -> Revealed:
 def deviations(*revealed: Revealed, nodes: int = 1) -> dict[str, int]:
     previous = {node: first_record(START, 1) for node in range(1, nodes + 1)}
     basis = Basis(CONFIG, ROUND, START + 60, WINDOW, revealed, previous, TimeScale(1000))
-    return deviations_bps_up(basis, draft(basis))
+    drafted = draft(basis)
+    counted = [one for one in revealed if drafted.evidence.get(one.reporter) == one.named]
+    return deviations_bps_up(counted, drafted.aggregates)
 
 
 def honest(count: int) -> list[Revealed]:

@@ -230,12 +230,22 @@ def test_bytes_cannot_move_between_salt_and_evidence(moved: int) -> None:
 def test_the_report_names_the_evidence_of_every_reporter_that_counts() -> None:
     short = reveal(ACCOUNTS[3], "UU")
     report = co_sign(basis(*honest(3), short), ACCOUNTS[:3])
-    counted = sorted((bytes.fromhex(a.address[2:]), evidence_of(a)) for a in ACCOUNTS[:3])
-    expected = keccak(b"".join(address + kept for address, kept in counted))
+    counted = sorted((bytes.fromhex(one.reporter[2:]), one) for one in honest(3))
+    expected = keccak(b"".join(who + one.evidence_hash + one.commitment.hash for who, one in counted))
     assert report.draft.evidence_hash == report.arguments[2] == expected
     third = honest(3)[2]
     other = seal(ACCOUNTS[2], CONFIG.config_digest, ROUND, third.observations, bytes(32), third.salt)
     assert draft(basis(*honest(2), other)).evidence_hash != expected
+
+
+def test_the_report_names_what_each_reporter_revealed_even_where_it_reports_the_same() -> None:
+    """Or the one who leads could count himself otherwise at one reporter than at another."""
+    others = honest(3)
+    near = reveal(ACCOUNTS[3], gained=dataclasses.replace(HONEST, tokens=HONEST.tokens + 1))
+    far = reveal(ACCOUNTS[3], gained=dataclasses.replace(HONEST, tokens=HONEST.tokens + 10**9))
+    drafts = [draft(basis(*others, one)) for one in (near, far)]
+    assert drafts[0].tree.root == drafts[1].tree.root
+    assert drafts[0].evidence_hash != drafts[1].evidence_hash
 
 
 @pytest.mark.parametrize(("nodes", "pushed"), [(MAX_REPORTED, MAX_REPORTED), (MAX_REPORTED + 1, 0)])

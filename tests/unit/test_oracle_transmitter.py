@@ -61,10 +61,8 @@ class Stage:
         self.rounds = {3: Round(ROOT, 1, False)}
         self.refusal: ContractRefused | None = None
         self.outbox = StandInOutbox()
-        function = SimpleNamespace(_encode_transaction_data=lambda: "0x00")
-        oracle = SimpleNamespace(
-            w3=None, address="0x" + "5f" * 20, report=lambda *_: function, push=lambda *_: function
-        )
+        self.function = SimpleNamespace(_encode_transaction_data=lambda: "0x00", address="0x" + "5f" * 20)
+        oracle = SimpleNamespace(w3=None, report=lambda *_: self.function, push=lambda *_: self.function)
         view: Any = SimpleNamespace(
             oracle=oracle, latest_round=lambda: max(self.rounds), posted=self.rounds.get
         )
@@ -75,6 +73,19 @@ class Stage:
         if self.refusal is not None:
             raise self.refusal
         return SimpleNamespace(gas=60_000)
+
+
+class Errand:
+    """To be brought until the test says that it is done."""
+
+    def __init__(self, stage: Stage, subject: str) -> None:
+        self._stage, self.subject, self.done = stage, subject, False
+
+    def is_done(self) -> bool:
+        return self.done
+
+    def call(self) -> Any:
+        return self._stage.function
 
 
 @pytest.fixture
@@ -174,3 +185,32 @@ def test_what_is_refused_is_not_pushed(stage: Stage) -> None:
     with pytest.raises(ContractRefused, match="round 3 was vetoed"):
         stage.transmitter.push(3, PART)
     assert stage.transmitter.is_idle
+
+
+def test_an_errand_too_gives_way_to_a_report_and_comes_after_it_if_it_is_given_again(stage: Stage) -> None:
+    errand = Errand(stage, "scores")
+    stage.transmitter.bring(errand)
+    stage.transmitter.transmit(REPORT)
+    assert stage.outbox.submitted == ["scores", "round 4"]
+    stage.transmitter.bring(errand)
+    assert not stage.transmitter.is_idle
+    stage.outbox.fate, stage.rounds[4] = FINAL, Round(REPORT.root, 2, False)
+    stage.transmitter.advance()
+    assert stage.outbox.submitted == ["scores", "round 4", "scores"]
+
+
+def test_an_errand_that_is_done_or_refused_is_not_sent_and_no_reports_refusal(stage: Stage) -> None:
+    errand, done = Errand(stage, "scores"), Errand(stage, "others")
+    done.done = True
+    stage.refusal = ContractRefused("ReporterScores_RoundNotFinal", {}, "the round is not final")
+    stage.transmitter.bring(errand)
+    stage.refusal = None
+    stage.transmitter.bring(done)
+    stage.transmitter.advance()
+    assert stage.outbox.submitted == []
+    assert stage.transmitter.problem == ""
+    for times in (1, 2):
+        stage.transmitter.bring(errand)
+        stage.outbox.fate = DROPPED
+        stage.transmitter.advance()
+        assert stage.outbox.submitted == ["scores"] * times

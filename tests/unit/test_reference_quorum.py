@@ -64,10 +64,10 @@ def test_the_message_is_what_a_wallet_signs() -> None:
 
 def test_evidence_is_hashed_by_ascending_reporter_however_it_is_given() -> None:
     low, high = sorted(ADDRESSES[:2], key=str.lower)
-    joined = bytes.fromhex(low[2:]) + b"\x01" * 32 + bytes.fromhex(high[2:]) + b"\x02" * 32
-    for given in ({low: b"\x01" * 32, high: b"\x02" * 32}, {high: b"\x02" * 32, low.lower(): b"\x01" * 32}):
+    joined = bytes.fromhex(low[2:]) + b"\x01" * 64 + bytes.fromhex(high[2:]) + b"\x02" * 64
+    for given in ({low: b"\x01" * 64, high: b"\x02" * 64}, {high: b"\x02" * 64, low.lower(): b"\x01" * 64}):
         assert quorum.evidence_hash(given) == keccak(joined)
-    assert quorum.evidence_hash({low: b"\x02" * 32, high: b"\x01" * 32}) != keccak(joined)
+    assert quorum.evidence_hash({low: b"\x02" * 64, high: b"\x01" * 64}) != keccak(joined)
     assert quorum.evidence_hash({}) == keccak(b"")
 
 

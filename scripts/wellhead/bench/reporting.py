@@ -45,7 +45,7 @@ class Reporting:
         if missing > 0:
             self._stage.pass_time(missing)
         # As of reporters, so that its bytes cost what theirs do.
-        evidence = evidence_hash({key.address: root.ljust(32, b"\x01") for key in self._keys})
+        evidence = evidence_hash({key.address: root.ljust(64, b"\x01") for key in self._keys})
         digest = report_hash(
             w3.eth.chain_id, self.oracle.address, self.oracle.config_digest(), round_, root, evidence, entries
         )

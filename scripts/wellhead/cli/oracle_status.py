@@ -41,12 +41,14 @@ def status(
         "latest_round": latest,
         "next_due_at": oracle.window_end_of(latest + 1),
     }
+    scores = ReporterScores(session.w3, session.manifest.address("ReporterScores"))
+    scored_up_to = scores.scored_up_to()
+    data |= {"scored_up_to": scored_up_to, "rounds_to_be_scored": latest - scored_up_to}
     if node is not None:
         session.registry.node(node)
         record = oracle.latest_record(node)
         data |= {"latest_record": asdict(record), **_income(session, node, record.work_units)}
     pairs = [render.fact(name, value) for name, value in data.items()]
-    scores = ReporterScores(session.w3, session.manifest.address("ReporterScores"))
     reporters = []
     for address in oracle.reporters():
         score = scores.score_of(address)
@@ -106,6 +108,7 @@ def _short(daemon: dict[str, Any]) -> dict[str, Any]:
         "lag_seconds",
         "last_end",
         "last_decision",
+        "scores_due",
         "problem",
     )
     return {name: daemon.get(name, "-") for name in shown}

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from wellhead.chain import keys
+from wellhead.chain.contracts.reporter_scores import ReporterScores
 from wellhead.chain.outbox.policy import GWEI, SendingPolicy
 from wellhead.cli.options import (
     DEFAULT_DEPLOYMENTS,
@@ -84,6 +85,12 @@ def run(
             f"report's; {DEFAULT_DEVIATION} unless given.",
         ),
     ] = None,
+    batch_rounds: Annotated[
+        int,
+        typer.Option(
+            "--score-every", min=1, help="Rounds whose scores are posted at once; as all reporters have it."
+        ),
+    ] = 24,
     factor: Annotated[
         int, typer.Option("--factor", min=1, help="Local chains: seconds that an observed one stands for.")
     ] = 1,
@@ -150,6 +157,7 @@ def run(
         else Trigger(
             parse_duration(heartbeat, "--heartbeat"), parse_bps(deviation or DEFAULT_DEVIATION, "--deviation")
         ),
+        batch_rounds=batch_rounds,
         factor=factor,
         anchor_ms=anchor_ms,
     )
@@ -161,7 +169,8 @@ def run(
         return
     busy = f"another reporter keeps its books in {folder}: name another --data"
     with exclusive(folder / "lock", busy), listen(host, port) as listener:
-        app = assemble(settings, session.oracle, session.registry, account, payer)
+        scores = ReporterScores(session.w3, session.manifest.address("ReporterScores"))
+        app = assemble(settings, session.oracle, session.registry, scores, account, payer)
         log_json()
         serve(app, listener, lambda url: typer.echo(f"reporter {account.address} listens at {url}"))
 

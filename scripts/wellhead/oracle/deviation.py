@@ -1,36 +1,40 @@
 """How far each reporter's reveal lies from what the round reports: what its score is counted from. Pure.
 
 Only what was revealed and counts is judged; who withholds or could not measure is no part of the result.
+
+Which reveals count is not for each reporter to say, as some come late here and in time there: it is what the report
+names in its evidence hash, reporter by reporter and commitment by commitment, under k signatures on the chain.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+
 from wellhead.oracle.aggregate import Aggregate
-from wellhead.oracle.draft import Basis, Draft
 from wellhead.oracle.observation import UNKNOWN, Observation
 from wellhead.oracle.review import LARGEST_REQUEST
+from wellhead.oracle.sealed import Revealed
 from wellhead.reference.scores import MAX_DEVIATION_BPS
 
 _COUNTERS = ("tokens", "busy_micros", "energy_microjoules")
 
 
-def deviations_bps_up(basis: Basis, drafted: Draft) -> dict[str, int]:
+def deviations_bps_up(counted: Iterable[Revealed], aggregates: Mapping[int, Aggregate]) -> dict[str, int]:
     """Each reporter's distance in the round, 0 to 10,000 basis points: the mean over the nodes that it could measure.
 
-    `drafted` follows from `basis`. Rounds up, against the reporter: whoever is off at all is not at 0.
+    `counted` are the reveals that the report names, `aggregates` what they say together. Rounds up, against the
+    reporter: whoever is off at all is not at 0.
     """
     found = {}
-    for reporter, revealed in {one.reporter: one for one in basis.revealed}.items():
-        if reporter not in drafted.evidence:
-            continue  # it does not count, see `dropped`
+    for revealed in counted:
         distances = [
             distance
-            for node, together in drafted.aggregates.items()
+            for node, together in aggregates.items()
             if node in revealed.observations
             and (distance := _distance_bps_up(revealed.observations[node], together)) is not None
         ]
         if distances:
-            found[reporter] = -(-sum(distances) // len(distances))
+            found[revealed.reporter] = -(-sum(distances) // len(distances))
     return found
 
 

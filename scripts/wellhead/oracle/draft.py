@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from wellhead.errors import Refused
-from wellhead.oracle.aggregate import Aggregate, aggregate
+from wellhead.oracle.aggregate import Aggregate, aggregate, quorum_of
 from wellhead.oracle.observation import Window
 from wellhead.oracle.pushing import MAX_REPORTED
 from wellhead.oracle.round import NextRecord, TimeScale, next_records
@@ -60,7 +60,7 @@ class Draft:
     dropped: Mapping[str, str]
     """Reporters whose reveal does not count, and why."""
     evidence: Mapping[str, bytes]
-    """Of every reporter whose reveal counts, the 32-byte hash of the evidence that it keeps."""
+    """Of every reporter whose reveal counts, what the report names of it: see `Revealed.named`."""
 
     @property
     def records(self) -> dict[int, NodeRecord]:
@@ -103,24 +103,32 @@ def draft(basis: Basis) -> Draft:
     the others from being reported. Raises Refused when nothing is left.
     """
     counted, dropped = _sift(basis)
-    nodes = sorted({node for revealed in counted for node in revealed.observations})
-    observed = {
-        node: [revealed.observations[node] for revealed in counted if node in revealed.observations]
-        for node in nodes
-    }
-    aggregates = {
-        node: aggregate(observations, basis.config.faulty)
-        for node, observations in observed.items()
-        if len(observations) >= basis.config.quorum and node in basis.previous
-    }
+    aggregates = aggregates_of(counted, basis.previous, basis.config.faulty)
     if not aggregates:
         why = "".join(f"; {reporter} {fault}" for reporter, fault in dropped.items())
         raise Refused(
             f"no registered node was observed by {basis.config.quorum} reporters ({len(counted)} count{why})"
         )
     steps = next_records(basis.previous, aggregates, basis.window_end, basis.scale, basis.carried_microjoules)
-    evidence = {revealed.reporter: revealed.evidence_hash for revealed in counted}
+    evidence = {revealed.reporter: revealed.named for revealed in counted}
     return Draft(basis.round, aggregates, steps, dropped, evidence)
+
+
+def aggregates_of(
+    counted: Sequence[Revealed], registered: Container[int], faulty: int
+) -> dict[int, Aggregate]:
+    """What the reveals that count say together of each registered node that at least k reporters observed."""
+    nodes = sorted({node for revealed in counted for node in revealed.observations})
+    observed = {
+        node: [revealed.observations[node] for revealed in counted if node in revealed.observations]
+        for node in nodes
+        if node in registered
+    }
+    return {
+        node: aggregate(observations, faulty)
+        for node, observations in observed.items()
+        if len(observations) >= quorum_of(faulty)
+    }
 
 
 def _sift(basis: Basis) -> tuple[list[Revealed], dict[str, str]]:

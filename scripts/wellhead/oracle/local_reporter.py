@@ -21,6 +21,8 @@ class LocalRound(NamedTuple):
     factor: int
     settle_seconds: int
     step_seconds: int
+    # As `oracle run` has it by itself.
+    batch_rounds: int = 24
 
 
 def command(
@@ -40,7 +42,7 @@ def command(
         *("--as", f"reporter-{number}", "--gas", f"transmitter-{number}"),
         *("--data", str(data), "--port", str(urlsplit(urls[number]).port)),
         *("--settle", f"{rounds.settle_seconds}s", "--step", f"{rounds.step_seconds}s"),
-        *("--poll", f"{POLL_SECONDS}s"),
+        *("--poll", f"{POLL_SECONDS}s", "--score-every", str(rounds.batch_rounds)),
         *("--factor", str(rounds.factor), "--anchor-ms", str(rounds.anchor_ms)),
         *("--network", rpc_url, "--deployments", str(deployments)),
     ]

@@ -56,6 +56,11 @@ class Revealed:
         """The address that committed."""
         return self.commitment.reporter
 
+    @property
+    def named(self) -> bytes:
+        """What a report that counts it names, and so the chain pins: evidence hash and commitment, 64 bytes."""
+        return self.evidence_hash + self.commitment.hash
+
 
 def commitment_hash(observations: Mapping[int, Observation], evidence_hash: bytes, salt: bytes) -> bytes:
     """The hash over all observations of one reporter and window; the salt keeps it from being guessed."""

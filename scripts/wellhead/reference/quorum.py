@@ -92,9 +92,9 @@ def config_digest(
 
 
 def evidence_hash(evidence: Mapping[str, bytes]) -> bytes:
-    """The `evidenceHash` of a report, from the 32-byte hash of what each reporter keeps, by its address."""
-    ordered = sorted((to_canonical_address(reporter), kept) for reporter, kept in evidence.items())
-    return keccak(b"".join(reporter + kept for reporter, kept in ordered))
+    """The `evidenceHash` of a report. By reporter: the hash of its raw evidence, then its commitment, 32 bytes each."""
+    ordered = sorted((to_canonical_address(reporter), named) for reporter, named in evidence.items())
+    return keccak(b"".join(reporter + named for reporter, named in ordered))
 
 
 def report_hash(

@@ -82,6 +82,11 @@ class TelemetryOracle(Wrapper):
             for args in posted
         ]
 
+    def evidence_hashes(self, rounds: Sequence[int]) -> dict[int, bytes]:
+        """What the reports of `rounds` name, by round, of those that were reported; out of the chain's history."""
+        posted = (event["args"] for event in self.events("Reported", round=list(rounds)))
+        return {args["round"]: bytes(args["evidenceHash"]) for args in posted}
+
     def is_final(self, round_: int) -> bool:
         return bool(self.read("isFinal", round_))
 

@@ -15,19 +15,25 @@ from eth_account.signers.local import LocalAccount
 from starlette.applications import Starlette
 
 from wellhead.chain.contracts.node_registry import NodeRegistry
+from wellhead.chain.contracts.reporter_scores import ReporterScores
 from wellhead.chain.contracts.telemetry_oracle import TelemetryOracle
 from wellhead.chain.outbox.journal import OutboxJournal
 from wellhead.chain.outbox.policy import SendingPolicy
 from wellhead.chain.outbox.sender import Outbox
 from wellhead.errors import Misused
 from wellhead.oracle.daemon.chain_view import ChainView
+from wellhead.oracle.daemon.counting import Counting
 from wellhead.oracle.daemon.evidence import evidence_routes
 from wellhead.oracle.daemon.history import History
 from wellhead.oracle.daemon.listening import create_app
 from wellhead.oracle.daemon.progress import Progress
 from wellhead.oracle.daemon.pusher import Pusher, PushPolicy
 from wellhead.oracle.daemon.reporter import Pace, Reporter
+from wellhead.oracle.daemon.reveals import RevealPeer, reveal_routes
+from wellhead.oracle.daemon.scorer import ScorePace, Scorer
+from wellhead.oracle.daemon.scores_view import ScoresView
 from wellhead.oracle.daemon.store import ReporterStore
+from wellhead.oracle.daemon.tallies import Tallies
 from wellhead.oracle.daemon.transmitter import Transmitter
 from wellhead.oracle.daemon.watcher import Watcher
 from wellhead.oracle.daemon.witness import MAX_ROUNDS_AT_ONCE, Witness
@@ -60,6 +66,8 @@ class Settings:
     pushing: PushPolicy = field(default_factory=PushPolicy)
     trigger: Trigger | None = None
     """Without any, every window is reported."""
+    batch_rounds: int = ScorePace.every
+    """Rounds that are scored at once: the same for all reporters."""
     factor: int = 1
     """Of a local chain alone: chain seconds that an observed second stands for."""
     anchor_ms: int | None = None
@@ -70,6 +78,7 @@ def assemble(
     settings: Settings,
     oracle: TelemetryOracle,
     registry: NodeRegistry,
+    scores: ReporterScores,
     account: LocalAccount,
     gas_payer: LocalAccount | None,
 ) -> Starlette:
@@ -81,6 +90,11 @@ def assemble(
     if strangers:
         known = ", ".join(sorted(others))
         raise Misused(f"{strangers[0]} is no other reporter of this oracle; those are {known}")
+    most = view.ring_rounds // 2
+    if not 1 <= settings.batch_rounds <= most:
+        raise Misused(
+            f"scores of {settings.batch_rounds} rounds at once: let it be 1 to {most}, half of what the oracle keeps"
+        )
     settings.folder.mkdir(parents=True, exist_ok=True)
     store = ReporterStore(f"sqlite:///{settings.folder / 'reporter.db'}")
     records = RecordStore(settings.folder / "records", settings.pace.keep_rounds)
@@ -97,9 +111,16 @@ def assemble(
     fleet = Fleet(settings.fleet, account.address, LookBook(f"sqlite:///{settings.folder / 'looks.db'}"))
     if settings.trigger is not None:
         require_remembered(settings, settings.trigger, fleet, schedule)
+    tallies = Tallies(store.engine, account.address)
+    patience, pace = settings.patience, settings.pace
+    counting = Counting(view, tallies, records, [RevealPeer(url) for url in settings.peers.values()])
+    scorer = Scorer(
+        *(account, view, ScoresView(scores, oracle), counting, progress, transmitter),
+        ScorePace(settings.batch_rounds, patience.leader, patience.leader + pace.transmit),
+    )
     reporter = Reporter(
         *(account, view, schedule, Witness(schedule, fleet, progress), store, history, progress),
-        *(transmitter, pusher),
+        *(transmitter, pusher, scorer),
         patience=settings.patience,
         pace=settings.pace,
         trigger=settings.trigger,
@@ -115,7 +136,11 @@ def assemble(
         return status_of(account.address, progress, store, transmitter, pusher)
 
     return create_app(
-        reporter.post, progress, [*evidence_routes(store), *record_routes(records)], status, work
+        reporter.post,
+        progress,
+        [*evidence_routes(store), *reveal_routes(tallies), *record_routes(records)],
+        status,
+        work,
     )
 
 

@@ -27,7 +27,7 @@ class ChainView:
     def __init__(self, oracle: TelemetryOracle, registry: NodeRegistry) -> None:
         self.oracle, self._registry = oracle, registry
         self.genesis, self.window_seconds = oracle.window_end_of(0), oracle.window_seconds()
-        self.finality_delay_seconds, self._ring_rounds = oracle.finality_delay_seconds(), oracle.ring_rounds()
+        self.finality_delay_seconds, self.ring_rounds = oracle.finality_delay_seconds(), oracle.ring_rounds()
         self._gpu_counts: dict[int, int] = {}
 
     def config(self) -> OracleConfig:
@@ -61,7 +61,7 @@ class ChainView:
         Raises Refused when all that the oracle remembers is vetoed: what was before it cannot be told any more.
         """
         latest = self.latest_round()
-        oldest = max(1, latest - self._ring_rounds + 1)
+        oldest = max(1, latest - self.ring_rounds + 1)
         for round_number in range(latest, oldest - 1, -1):
             found = self.posted(round_number)
             if found is not None and not found.vetoed:

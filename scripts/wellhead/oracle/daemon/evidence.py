@@ -5,8 +5,9 @@ GET /rounds/{round}/evidence/{node}   what was asked and answered, as JSON
 
 Nothing is shown of a round that is still played: whoever has not committed yet could copy it.
 
-A report names keccak256 over (address, evidence hash) of its reporters; a reporter's evidence hash is `hash_of_all` of
-its nodes' hashes. So what a reporter shows later is what it had then, or it does not lead to the chain.
+A report names keccak256 over (address, evidence hash, commitment) of its reporters; a reporter's evidence hash is
+`hash_of_all` of its nodes' hashes, its commitment stands in /rounds/{round}/reveals. So what a reporter shows later is
+what it had then, or it does not lead to the chain.
 """
 
 from __future__ import annotations

@@ -29,6 +29,7 @@ class Progress:
         self._latest: int | None = None
         self._dry = dry
         self._facts: dict[str, Any] = {"dry": dry, "last_end": "", "last_decision": "", "problem": ""}
+        self._facts["scores_due"] = ""
         self.registry = CollectorRegistry()
         build = Gauge("wellhead_oracle_build_info", "Version.", ["version"], registry=self.registry)
         build.labels(version("wellhead")).set(1)
@@ -41,6 +42,12 @@ class Progress:
             states=[cause.value for cause in Cause],
             registry=self.registry,
         )
+        self._batches = Counter(
+            "wellhead_oracle_score_batches",
+            "Batches of scores that came to the chain, whoever brought them.",
+            registry=self.registry,
+        )
+        self._scored_up_to: int | None = None
         self._gauges = {
             name: Gauge(f"wellhead_oracle_{name}", help_, registry=self.registry)
             for name, help_ in (
@@ -52,6 +59,7 @@ class Progress:
                 ("observe_seconds", "Time that the last observation took."),
                 ("round_seconds", "From the end of the window to a report with its quorum, last time."),
                 ("balance_wei", "What the gas key holds."),
+                ("scored_up_to", "The last round whose reporters' scores are on the chain."),
             )
         }
 
@@ -88,6 +96,17 @@ class Progress:
         for name, value in values.items():
             self._gauges[name].set(value)
             self._facts[name] = value
+
+    def scored(self, up_to: int) -> None:
+        """The chain was asked how far scores go."""
+        if self._scored_up_to is not None and up_to > self._scored_up_to:
+            self._batches.inc()
+        self._scored_up_to = up_to
+        self.set(scored_up_to=up_to)
+
+    def scoring(self, what: str) -> None:
+        """What is due, and how far it is; empty if nothing is."""
+        self._facts["scores_due"] = what
 
     @property
     def ailment(self) -> str:

@@ -13,9 +13,6 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from eth_account.signers.local import LocalAccount
-from requests.exceptions import RequestException
-from sqlalchemy.exc import SQLAlchemyError
-from web3.exceptions import Web3Exception
 
 from wellhead.errors import Refused
 from wellhead.oracle.daemon.chain_view import ChainView
@@ -23,8 +20,10 @@ from wellhead.oracle.daemon.decider import Decider
 from wellhead.oracle.daemon.history import History
 from wellhead.oracle.daemon.progress import Progress
 from wellhead.oracle.daemon.pusher import Pusher
+from wellhead.oracle.daemon.scorer import Scorer
 from wellhead.oracle.daemon.store import ReporterStore, StoredReport
 from wellhead.oracle.daemon.transmitter import Transmitter
+from wellhead.oracle.daemon.trouble import TROUBLE
 from wellhead.oracle.daemon.witness import Witness
 from wellhead.oracle.draft import Basis, OracleConfig
 from wellhead.oracle.exchange.book import RoundBook
@@ -40,10 +39,8 @@ from wellhead.reference.record import pack_entries
 
 # Reporters round energy to whole watt-hours, each with a remainder of its own.
 DAEMON_TOLERANCE = Tolerance(absolute=LARGEST_REQUEST + Counters(0, 0, MICROJOULES_PER_WH))
-# Others' reveals are of use while their round may still be played again.
+# Others' reveals are of use while their round may still be played again, or counted by who missed it.
 KEPT_REVEALS = 24
-# What is expected to fail now and then; a node that answers nonsense raises ValueError.
-TROUBLE = (Refused, Web3Exception, RequestException, SQLAlchemyError, OSError, ValueError)
 _log = logging.getLogger(__name__)
 
 
@@ -72,6 +69,7 @@ class Reporter:
         progress: Progress,
         transmitter: Transmitter | None,
         pusher: Pusher | None,
+        scorer: Scorer,
         *,
         patience: Patience,
         pace: Pace,
@@ -83,13 +81,13 @@ class Reporter:
         seconds since the epoch."""
         self._account, self._view, self._schedule, self._witness = account, view, schedule, witness
         self._store, self._history, self._progress = store, history, progress
-        self._transmitter, self._patience, self._pace, self._clock = transmitter, patience, pace, clock
-        self._pusher = pusher
+        self._transmitter, self._pusher, self._patience, self._pace = transmitter, pusher, patience, pace
+        self._scorer, self._count, self._clock = scorer, scorer.counting.count, clock
         self._decider = None if trigger is None else Decider(trigger, view, history)
         self._last_tried = 0
         # An agreed report, and from when on by the loop's clock it is this reporter's turn to bring it.
         self._later: tuple[float, StoredReport] | None = None
-        self.post = Post(account.address, store, self._expected)
+        self.post = Post(account.address, store, self._expected, scorer)
 
     # For ever ---------------------------------------------------------------------------------------
 
@@ -100,6 +98,7 @@ class Reporter:
             tasks.create_task(self._again("what is under way is not looked after", self._look))
             tasks.create_task(self._again("records are not kept", self._catch_up))
             tasks.create_task(self._again("records are not pushed", self._push))
+            tasks.create_task(self._again("no scores are brought", lambda: self._score(peers)))
             tasks.create_task(self._again("no round is begun", lambda: self._report(peers)))
 
     async def _again(self, otherwise: str, work: Callable[[], Awaitable[None]]) -> None:
@@ -134,6 +133,9 @@ class Reporter:
     async def _push(self) -> None:
         if self._pusher is not None:
             await asyncio.to_thread(self._pusher.advance)
+
+    async def _score(self, peers: Peers) -> None:
+        await self._scorer.step(self.post.config, self._observed_round(), peers)
 
     async def _report(self, peers: Peers) -> None:
         while (round_number := await asyncio.to_thread(self._due)) is not None:
@@ -222,10 +224,13 @@ class Reporter:
         self._progress.set(equivocations=len(book.equivocations))
         if agreed is None:
             if await asyncio.to_thread(self._view.latest_round) >= round_number:
+                await self._count_held(config, play, book)
                 self._progress.ended(round_number, "reported")
                 return
             raise Refused("no leader found a quorum while it was the newest round")
         self._progress.set(round_seconds=self._clock() - self._schedule.wall_end_ms(round_number) / 1000)
+        # Before the report itself is: whoever is stopped between them plays the round again, and counts it then.
+        await asyncio.to_thread(self._count, config, agreed.draft, book.select(agreed.hashes))
         report = await asyncio.to_thread(self._keep, config, since, agreed)
         await self._see_it_reported(config, report)
 
@@ -238,6 +243,14 @@ class Reporter:
             return await asyncio.to_thread(self._decider.decide, since, basis, drafted)
         except TROUBLE as error:
             return Decision(Cause.UNSURE, f"{type(error).__name__}: {error}")
+
+    async def _count_held(self, config: OracleConfig, play: RoundPlay, book: RoundBook) -> None:
+        """The chain was faster than the leader's letter: most often its report counts what is held here, all of it."""
+        try:
+            basis, drafted = await play.draft_of(book.proposal())
+        except Refused:
+            return  # it is fetched from others
+        await asyncio.to_thread(self._count, config, drafted, basis.revealed)
 
     def _basis(
         self, config: OracleConfig, since: int, round_number: int, revealed: tuple[Revealed, ...]

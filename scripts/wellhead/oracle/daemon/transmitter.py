@@ -1,9 +1,11 @@
-"""Brings agreed reports to the chain: at most one in flight, none that the chain has already. Blocking."""
+"""Brings agreed reports to the chain, and between them what else is agreed on: at most one in flight, none that the
+chain has already. Blocking."""
 
 from __future__ import annotations
 
 import logging
 import threading
+from typing import Protocol
 
 from eth_account.signers.local import LocalAccount
 from eth_typing import ChecksumAddress
@@ -20,9 +22,23 @@ from wellhead.reference.merkle import Branch
 from wellhead.reference.record import ENTRY_BYTES
 
 GAS_MARGIN_PERCENT = 25
-# How the subjects of pushes begin, in the journal too: what an earlier process left is known by it.
-_PUSH = "records of round"
+# How the subjects of reports begin, in the journal too: what else an earlier process left is known by its lack.
+_REPORT = "round "
 _log = logging.getLogger(__name__)
+
+
+class Errand(Protocol):
+    """Something besides reports that is to come to the chain. Questions to the chain raise what web3 raises."""
+
+    @property
+    def subject(self) -> str:
+        """What it is, for people."""
+
+    def is_done(self) -> bool:
+        """Whether the chain has it, or something that stands in its place."""
+
+    def call(self) -> ContractFunction:
+        """What is to be sent."""
 
 
 class Transmitter:
@@ -35,6 +51,7 @@ class Transmitter:
         self._waiting: StoredReport | None = None
         self._refusal = ""
         self._under_way = False
+        self._errand: Errand | None = None
 
     @property
     def address(self) -> ChecksumAddress:
@@ -62,6 +79,13 @@ class Transmitter:
                 self._waiting, self._refusal = report, ""
             self._advance()
 
+    def bring(self, errand: Errand) -> None:
+        """Send it once, when nothing is under way or waits, in place of an errand that was not sent yet; a report that
+        comes later takes its place. Whoever gives it does so again while it is not done."""
+        with self._lock:
+            self._errand = errand
+            self._advance()
+
     def advance(self) -> None:
         """Look after what is under way or waits. Raises what web3 and the database raise."""
         with self._lock:
@@ -73,7 +97,7 @@ class Transmitter:
         with self._lock:
             self._advance()
             if self.is_idle:
-                subject = f"{_PUSH} {round_number}, of {len(part.entries) // ENTRY_BYTES} nodes"
+                subject = f"records of round {round_number}, of {len(part.entries) // ENTRY_BYTES} nodes"
                 self._bring(self._view.oracle.push(round_number, *part), subject)
 
     def _advance(self) -> None:
@@ -85,21 +109,27 @@ class Transmitter:
             if now.state == REVERTED and self._is_of_waiting(now.entry.call):
                 self._waiting = None  # it was paid for; the next round's report covers it too
             self._outbox.close(now)
-        if now is not None and self._waiting is not None and now.entry.call.subject.startswith(_PUSH):
-            # The report goes first, on the same nonce. Is the push mined all the same, no harm is done; is it not, its
-            # part is missing and pushed anew.
+        if now is not None and self._waiting is not None and not now.entry.call.subject.startswith(_REPORT):
+            # The report goes first, on the same nonce. Is the push or errand mined all the same, no harm is done; is it
+            # not, it is missing and given anew.
             self._outbox.close(Decision(now.entry, DROPPED, None, "a report takes its place"))
             now = None
         self._under_way = now is not None
         if now is None and self._waiting is not None:
             self._submit(self._waiting)
+        if self.is_idle and self._errand is not None:
+            errand, self._errand = self._errand, None
+            try:
+                if not errand.is_done():
+                    self._bring(errand.call(), errand.subject)
+            except ContractRefused as refused:
+                _log.warning("%s: not taken: %s", errand.subject, refused)
 
     def _is_of_waiting(self, call: Call) -> bool:
         return self._waiting is not None and call.subject == _subject(self._waiting)
 
     def _submit(self, report: StoredReport) -> None:
         """It waits on until the chain has the round: what was dropped or refused may pass a moment later."""
-        oracle = self._view.oracle
         if self._view.latest_round() >= report.round:
             self._waiting, self._refusal = None, ""
             return
@@ -110,7 +140,7 @@ class Transmitter:
             return
         arguments = (report.round, report.root, report.evidence_hash, report.pushed, report.signatures)
         try:
-            self._bring(oracle.report(*arguments), _subject(report))
+            self._bring(self._view.oracle.report(*arguments), _subject(report))
             self._refusal = ""
         except (
             ContractRefused
@@ -122,8 +152,8 @@ class Transmitter:
     def _bring(self, function: ContractFunction, subject: str) -> None:
         gas = self._sender.simulate(function).gas * (100 + GAS_MARGIN_PERCENT) // 100
         data = Web3.to_bytes(hexstr=function._encode_transaction_data())
-        self._under_way = self._outbox.submit(Call(self._view.oracle.address, data, gas, subject)) is not None
+        self._under_way = self._outbox.submit(Call(function.address, data, gas, subject)) is not None
 
 
 def _subject(report: StoredReport) -> str:
-    return f"round {report.round}"
+    return f"{_REPORT}{report.round}"

@@ -10,7 +10,8 @@ from dataclasses import asdict
 
 from wellhead.oracle.daemon.chain_view import ChainView
 from wellhead.oracle.daemon.progress import Progress
-from wellhead.oracle.daemon.reporter import TROUBLE, Pace
+from wellhead.oracle.daemon.reporter import Pace
+from wellhead.oracle.daemon.trouble import TROUBLE
 from wellhead.oracle.daemon.witness import Witness
 from wellhead.oracle.schedule import Schedule
 

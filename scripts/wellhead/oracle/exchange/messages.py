@@ -27,12 +27,13 @@ MAX_ROUND = (1 << 24) - 1
 
 
 class Kind(StrEnum):
-    """The steps of a round, in order."""
+    """The steps of a round, in order; and apart from them, a batch of scores that is proposed."""
 
     COMMIT = "commit"
     REVEAL = "reveal"
     PROPOSE = "propose"
     REPORT = "report"
+    SCORES = "scores"
 
 
 class UnreadableMessageError(ValueError):

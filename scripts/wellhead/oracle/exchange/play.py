@@ -170,12 +170,7 @@ class RoundPlay:
             message_hash = proposed.message_hash(book.config)
             signatures: dict[str, bytes] = {self._account.address: own}
             answers = await peers.ask(self._message(Kind.PROPOSE, propose_body(hashes)), seconds / 2)
-            for reporter, answer in answers.items():
-                if answer.signature and _signer(answer.signature, message_hash) == reporter:
-                    signatures[reporter] = answer.signature
-                elif not answer.missing:
-                    why = answer.objection or "it signed something else"
-                    _log.warning("round %s: %s declines: %s", book.round, reporter, why)
+            signatures |= signatures_in(answers, message_hash, f"round {book.round}")
             needed = book.config.quorum
             if len(signatures) >= needed:
                 joined = join(list(signatures.values())[:needed], message_hash)
@@ -194,6 +189,18 @@ def leaders(reporters: Sequence[str], round_number: int) -> list[str]:
     """Who proposes first, second, …: each round begins with another."""
     first = round_number % len(reporters)
     return [*reporters[first:], *reporters[:first]]
+
+
+def signatures_in(answers: Mapping[str, Answer], message_hash: bytes, subject: str) -> dict[str, bytes]:
+    """Of those who signed that, by reporter. Why others did not is logged; what they miss is for the asker to see."""
+    signatures = {}
+    for reporter, answer in answers.items():
+        if answer.signature and _signer(answer.signature, message_hash) == reporter:
+            signatures[reporter] = answer.signature
+        elif not answer.missing:
+            why = answer.objection or "it signed something else"
+            _log.warning("%s: %s declines: %s", subject, reporter, why)
+    return signatures
 
 
 def _signer(signature: bytes, message_hash: bytes) -> str | None:

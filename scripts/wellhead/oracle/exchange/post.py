@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable, Container, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Container, Iterable, Mapping
 from typing import NamedTuple, Protocol
 
 from wellhead.errors import Refused
@@ -25,6 +25,7 @@ from wellhead.oracle.exchange.messages import (
     report_in,
     reveal_in,
 )
+from wellhead.oracle.exchange.score_letter import Batch, batch_in
 from wellhead.oracle.sealed import Revealed
 
 # Of one reporter in one round: some are sent again when an answer was lost.
@@ -73,17 +74,30 @@ class Play(Protocol):
         """Whether the chain would take that."""
 
 
+class Scores(Protocol):
+    """This reporter's own tally."""
+
+    async def endorse(self, batch: Batch) -> bytes:
+        """Its signature of a batch of scores. Raises Refused with what it would say instead."""
+
+
 class Post:
     """The rounds that are under way."""
 
-    def __init__(self, me: str, letters: Letters, expected: Callable[[], Container[int]]) -> None:
-        """`expected` are the rounds that may be spoken of now."""
-        self._me, self._letters, self._expected = me, letters, expected
+    def __init__(
+        self,
+        me: str,
+        letters: Letters,
+        expected: Callable[[], Container[int]],
+        scores: Scores | None = None,
+    ) -> None:
+        """`expected` are the rounds that may be spoken of now; `scores` judges batches of them, if somebody does."""
+        self._me, self._letters, self._expected, self._scores = me, letters, expected, scores
         self.config: OracleConfig | None = None
         self._books: dict[int, RoundBook] = {}
         self._plays: dict[int, Play] = {}
         self._counts: Counter[tuple[int, str]] = Counter()
-        self._judged: Counter[tuple[int, str]] = Counter()
+        self._judged: Counter[tuple[int, str, bool]] = Counter()
         self._changed = asyncio.Condition()
 
     def use(self, config: OracleConfig) -> None:
@@ -139,9 +153,17 @@ class Post:
 
     async def accept(self, message: Message) -> Answer:
         """File what was admitted, or judge a proposal. Raises RefusedMessageError, UnreadableMessageError."""
+        if message.kind is Kind.SCORES:
+            scores, batch = self._scores, batch_in(message.body)
+            if scores is None:
+                raise RefusedMessageError("no scores are counted here")
+            return await self._judge(message, lambda: scores.endorse(batch))
         book = self.book(message.round)
         if message.kind is Kind.PROPOSE:
-            return await self._judge(book, message.reporter, hashes_in(message))
+            play, hashes = self._plays.get(book.round), hashes_in(message)
+            if play is None:
+                return Answer(objection="I have not revealed yet")
+            return await self._judge(message, lambda: play.endorse(hashes))
         if message.kind is Kind.REPORT:
             await self._take_report(book, message)
         elif message.kind is Kind.REVEAL:
@@ -198,31 +220,31 @@ class Post:
             return
         if play is None:
             raise RefusedMessageError("I have not revealed yet")
-        self._count_judged(book.round, message.reporter)
+        self._count_judged(message)
         if not await play.is_report(*report):
             raise RefusedMessageError("by what I hold that is no report with its quorum")
         book.report = report
 
-    async def _judge(self, book: RoundBook, reporter: str, hashes: list[bytes]) -> Answer:
-        play = self._plays.get(book.round)
-        if play is None:
-            return Answer(objection="I have not revealed yet")
+    async def _judge(self, message: Message, endorse: Callable[[], Awaitable[bytes]]) -> Answer:
         try:
-            self._count_judged(book.round, reporter)
-            return Answer(signature=await play.endorse(hashes))
+            self._count_judged(message)
+            return Answer(signature=await endorse())
         except MissingError as error:
             return Answer(objection=str(error), missing=tuple(error.hashes))
         except Refused as refused:
             return Answer(objection=str(refused))
         except Exception:
             # Whoever makes a proposal that fails here is to learn nothing, and to stop nothing.
-            _log.exception("round %s: the proposal of %s could not be judged", book.round, reporter)
+            _log.exception(
+                "round %s: the proposal of %s could not be judged", message.round, message.reporter
+            )
             return Answer(objection="it could not be judged here")
 
-    def _count_judged(self, round_number: int, reporter: str) -> None:
-        key = (round_number, reporter)
+    def _count_judged(self, message: Message) -> None:
+        # Scores apart from the round's own: they are asked for beside it.
+        key = (message.round, message.reporter, message.kind is Kind.SCORES)
         if self._judged[key] >= MAX_JUDGED:
-            raise TooManyError(f"{reporter} proposed {MAX_JUDGED} times in a round; that is enough")
+            raise TooManyError(f"{message.reporter} proposed {MAX_JUDGED} times in a round; that is enough")
         self._judged[key] += 1
 
 

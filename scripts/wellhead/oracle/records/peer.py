@@ -97,10 +97,17 @@ class RecordPeer:
                 f"{address} is not there: this reporter does not keep round {round_number}"
             ) from None
 
+    def answer(self, path: str, max_bytes: int, within_seconds: float = TIMEOUT_SECONDS) -> bytes | None:
+        """What is answered under `path`, held in memory; None if nothing is there. Raises Refused for more than
+        `max_bytes`, or what does not come in time."""
+        return self._whole(f"{self._url}{path}", max_bytes, within_seconds)
+
     def _small(self, address: str) -> bytes | None:
-        """A short answer; None if nothing is there."""
+        return self._whole(address, MAX_JSON_BYTES, TIMEOUT_SECONDS)
+
+    def _whole(self, address: str, max_bytes: int, within_seconds: float) -> bytes | None:
         try:
-            return b"".join(self._body(address, MAX_JSON_BYTES, TIMEOUT_SECONDS))
+            return b"".join(self._body(address, max_bytes, within_seconds))
         except _NotThereError:
             return None
 
