@@ -155,6 +155,7 @@ def test_status_before_and_after_the_first_round(due: Site) -> None:
     assert [(one["scored_rounds"], one["mean_deviation_bps"]) for one in after["reporters"]] == [
         (0, None)
     ] * 5
+    assert (after["scored_up_to"], after["rounds_to_be_scored"]) == (0, 1)
     assert after["next_due_at"] == before["next_due_at"] + before["window_seconds"]
     assert 0 < after["latest_record"]["up_seconds"] <= SAMPLES * EVERY_MS * FACTOR // 1000
     assert "latest round" in wellhead("oracle", "status", *due.network)
