@@ -17,14 +17,16 @@ from reporter_world import (
     WINDOW_SECONDS,
     Killed,
     Site,
+    StandInScores,
     World,
     now,
 )
 from wellhead.errors import Refused
+from wellhead.oracle.daemon.scorer import Errand
 from wellhead.oracle.exchange.messages import Kind, Message, decode, encode
 from wellhead.oracle.exchange.play import leaders
 from wellhead.oracle.exchange.score_letter import Batch, batch_body
-from wellhead.reference.scores import MAX_DEVIATION_BPS, Score, pack_scores
+from wellhead.reference.scores import MAX_DEVIATION_BPS, Score, ScoreBook, pack_scores
 
 EVERY = SCORE_PACE.every
 # Until the batch is final.
@@ -167,8 +169,17 @@ def test_who_is_killed_wherever_it_brings_scores_brings_them_once(world: World) 
 def test_who_leads_and_is_not_there_is_followed_by_the_next(world: World) -> None:
     first, second = by_batch(world, 1)[:2]
     first.down = True
+    world.chain.book = ScoreBook(EVERY - 1)  # others, who were told of other batches, were here before
     run(world, after=300)
     assert [sender for sender, _ in world.chain.batches] == [second.account.address]
+    assert ranges(world) == [(EVERY, EVERY)]
+
+
+def test_scores_that_others_brought_are_done(world: World) -> None:
+    errand = Errand(StandInScores(world.chain), Batch(EVERY + 1, 2 * EVERY, b""), b"")
+    for up_to, done in ((0, False), (EVERY, False), (EVERY + 1, True), (2 * EVERY, True)):
+        world.chain.book = ScoreBook(up_to)
+        assert errand.is_done() is done
 
 
 def late(world: World, spread: Site, deaf: Site, newcomer: Site) -> None:
@@ -201,12 +212,12 @@ def test_who_came_late_or_heard_too_late_fetches_what_counts_and_believes_nothin
 ) -> None:
     world = World(tmp_path)
     honest_from = GENESIS + (EVERY + 2) * WINDOW_SECONDS
-    made_up = []
+    made_up, believed = [], []
 
     def serves(_site: Site, answer: bytes) -> bytes:
         if now() >= honest_from:
             return answer
-        assert newcomer.tallies is None or not newcomer.tallies.counted(1)
+        believed.extend([] if newcomer.tallies is None else newcomer.tallies.counted(1))
         made_up.append(answer)
         return answer.replace(b'"tokens": ', b'"tokens": 1')
 
@@ -216,6 +227,7 @@ def test_who_came_late_or_heard_too_late_fetches_what_counts_and_believes_nothin
     late(world, spread, deaf, newcomer)
     virtual_time.run(joining(world, newcomer, POSTED_BY, 350))
     assert made_up
+    assert not believed
     assert ranges(world) == [(1, EVERY)]
     found = world.chain.book.scores
     assert newcomer.account.address not in found
@@ -226,7 +238,15 @@ def test_who_came_late_or_heard_too_late_fetches_what_counts_and_believes_nothin
 
 
 def test_a_batch_without_a_quorum_is_given_up_when_the_next_is_due(world: World) -> None:
+    asked = list[bytes]()
+
+    def serves(_site: Site, answer: bytes) -> bytes:
+        asked.append(answer)
+        return answer
+
+    world.serves = serves
     next_due = GENESIS + (EVERY + POSTED_BY) * WINDOW_SECONDS
     world.passes = lambda _sender, _receiver, message: message.kind is not Kind.SCORES or now() > next_due
     run(world, EVERY + POSTED_BY)
     assert ranges(world) == [(EVERY + 1, 2 * EVERY)]
+    assert not asked  # who was there throughout knows what counts
