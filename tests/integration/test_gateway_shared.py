@@ -189,14 +189,14 @@ def test_a_call_is_reserved_as_long_as_it_lasts_and_no_longer(
     ledger.seen(CHANNEL, CONFIG, ChannelFigures(10**9, 0, 0, 0))
     shared = SharedBooks(Ledger(postgres_url))
 
-    def refuse(_: object) -> None:
+    def refuse(*_: object, **__: object) -> None:
         raise OperationalError("the database is away", None, Exception())
 
     async def story() -> None:
         streaming = await shared.admit(CHANNEL, 2 * PRICE, bytes(65), PRICE, concurrent=True)
         lost = await shared.admit(CHANNEL, 2 * PRICE, bytes(65), PRICE, concurrent=True)
         with monkeypatch.context() as away:
-            away.setattr(shared._ledger, "release", refuse)
+            away.setattr(shared._ledger, "carry_out", refuse)
             with pytest.raises(OperationalError):
                 await shared.release(lost)
         await asyncio.to_thread(until, lambda: ledger.account(CHANNEL).reserved == PRICE)
@@ -232,4 +232,48 @@ def test_many_steps_at_once_on_one_channel_wait_their_turn(postgres_url: str) ->
     asyncio.run(story())
     account = ledger.account(CHANNEL)
     assert (account.charged, account.reserved) == (160 * PRICE, 0)
+    ledger.close()
+
+
+def test_whose_customer_has_gone_is_charged_what_was_served_and_reserves_nothing(postgres_url: str) -> None:
+    ledger = Ledger(postgres_url)
+    ledger.seen(CHANNEL, CONFIG, ChannelFigures(10**9, 0, 0, 0))
+    shared = SharedBooks(Ledger(postgres_url))
+
+    async def story() -> None:
+        served = await shared.admit(CHANNEL, PRICE, bytes(65), PRICE, concurrent=True)
+        gone: list[asyncio.Task[Any]] = [
+            asyncio.create_task(shared.charge(served, PRICE)),
+            asyncio.create_task(shared.admit(CHANNEL, 2 * PRICE, bytes(65), PRICE, concurrent=True)),
+        ]
+        await asyncio.sleep(0)  # they have begun
+        for task in gone:
+            task.cancel()
+        await asyncio.wait(gone)
+        await shared.close()
+
+    asyncio.run(story())
+    account = ledger.account(CHANNEL)
+    assert (account.charged, account.reserved, account.signed_ceiling) == (PRICE, 0, 2 * PRICE)
+    ledger.close()
+
+
+def test_a_channel_that_another_gateway_has_holds_up_no_other(postgres_url: str) -> None:
+    ledger, other = Ledger(postgres_url), b"\x02" * 32
+    for channel_id in (CHANNEL, other):
+        ledger.seen(channel_id, CONFIG, ChannelFigures(10**9, 0, 0, 0))
+    shared = SharedBooks(Ledger(postgres_url))
+
+    async def story() -> None:
+        with ledger._locked(CHANNEL):
+            held = asyncio.create_task(shared.admit(CHANNEL, PRICE, bytes(65), PRICE, concurrent=True))
+            for number in range(1, 4):
+                served = await shared.admit(other, number * PRICE, bytes(65), PRICE, concurrent=False)
+                await shared.charge(served, PRICE)
+            assert not held.done()
+        await shared.charge(await held, PRICE)
+        await shared.close()
+
+    asyncio.run(story())
+    assert [ledger.account(channel_id).charged for channel_id in (CHANNEL, other)] == [PRICE, 3 * PRICE]
     ledger.close()

@@ -15,6 +15,8 @@ from wellhead.database import CONNECTIONS
 from wellhead.gateway.channels.book import ChannelAccount
 from wellhead.gateway.channels.ledger import Admission, Claimable, Hold, Ledger, OpenRefund
 from wellhead.gateway.channels.sole_ledger import SoleLedger
+from wellhead.gateway.channels.step_queue import StepQueue
+from wellhead.gateway.channels.steps import Admit, Charge, Release
 from wellhead.reference.channel import ChannelConfig, ChannelFigures
 
 # What a gateway that died had reserved is free after so long, by the database's clock; a living one renews it well
@@ -143,13 +145,15 @@ def _tell(
 
 
 class SharedBooks:
-    """Books in a database that several gateways share: every step is a transaction, in a thread."""
+    """Books in a database that several gateways share. What calls do there waits in a queue; every other step is a
+    transaction, in a thread."""
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
         # As many as there are connections: nobody waits for one, nor for threads that wait for the chain.
         self._threads = ThreadPoolExecutor(CONNECTIONS, thread_name_prefix="ledger")
-        # Calls under way. What is in none of these hands, as after a cancelled step, is left to expire.
+        self._steps = StepQueue(ledger, self._threads)
+        # Calls under way. What is in none of these hands, as after a step that failed, is left to expire.
         self._admitted: set[str] = set()
         self._closed = threading.Event()
         self._renewing = threading.Thread(target=self._renew_on, name="reservations", daemon=True)
@@ -161,11 +165,13 @@ class SharedBooks:
     async def admit(
         self, channel_id: bytes, ceiling: int, signature: bytes, price: int, *, concurrent: bool
     ) -> Admission:
-        admitted = await self._in_thread(
-            self._ledger.admit,
-            *(channel_id, ceiling, signature, price, RESERVED_SECONDS),
-            concurrent=concurrent,
-        )
+        step = Admit(channel_id, ceiling, signature, price, RESERVED_SECONDS, concurrent)
+        admitting = self._steps.put(step)
+        try:
+            admitted: Admission = await asyncio.shield(admitting)
+        except asyncio.CancelledError:
+            admitting.add_done_callback(self._give_back)
+            raise
         self._admitted.add(admitted.admission_id)
         return admitted
 
@@ -181,11 +187,12 @@ class SharedBooks:
     async def charge(self, admitted: Admission, cost: int) -> ChannelAccount:
         self._admitted.discard(admitted.admission_id)
         # Begun or not, it is done though the waiting is cancelled.
-        return await asyncio.shield(self._in_thread(self._ledger.charge, admitted, cost))
+        charged: ChannelAccount = await asyncio.shield(self._steps.put(Charge(admitted, cost)))
+        return charged
 
     async def release(self, admitted: Admission) -> None:
         self._admitted.discard(admitted.admission_id)
-        await self._in_thread(self._ledger.release, admitted)
+        await asyncio.shield(self._steps.put(Release(admitted)))
 
     async def seen(
         self, channel_id: bytes, config: ChannelConfig, figures: ChannelFigures, before: ChannelFigures
@@ -197,9 +204,15 @@ class SharedBooks:
 
     async def close(self) -> None:
         self._closed.set()
+        await self._steps.drain()
         self._threads.shutdown(wait=False)
         await asyncio.to_thread(self._renewing.join)
         await asyncio.to_thread(self._ledger.close)
+
+    def _give_back(self, admitting: asyncio.Future[Admission]) -> None:
+        """What was reserved for a caller that has gone."""
+        if admitting.exception() is None:
+            self._steps.put(Release(admitting.result())).add_done_callback(asyncio.Future.exception)
 
     def _renew_on(self) -> None:
         while not self._closed.wait(RENEW_SECONDS):

@@ -8,9 +8,9 @@ What is held for a refund outlives its worker, as the transaction does: the chai
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 from uuid import uuid4
 
 from sqlalchemy import Connection, Row, delete, insert, literal, select, update
@@ -20,15 +20,19 @@ from wellhead.database import Amount, DatabaseClock, clock_of, make_tables, open
 from wellhead.gateway.channels import ledger_tables as tables
 from wellhead.gateway.channels.book import NEVER, NOTHING, ChannelAccount
 from wellhead.gateway.channels.book_writer import BookWriter, unclaimed_since
+from wellhead.gateway.channels.step_transaction import OvertakenError, StepTransaction
+from wellhead.gateway.channels.steps import (
+    Admission,
+    Admit,
+    Charge,
+    Outcome,
+    Release,
+    Step,
+    UnknownChannelError,
+)
 from wellhead.reference.channel import ChannelConfig, ChannelFigures
 
-
-class Admission(NamedTuple):
-    """A call that may be served, at a cost of at most `price`."""
-
-    admission_id: str
-    channel_id: bytes
-    price: int
+__all__ = ["Admission", "Claimable", "Hold", "Ledger", "OpenRefund", "UnknownChannelError"]
 
 
 class Hold(NamedTuple):
@@ -54,10 +58,6 @@ class Claimable(NamedTuple):
     channel_id: bytes
     account: ChannelAccount
     unclaimed_since: float
-
-
-class UnknownChannelError(LookupError):
-    """The ledger has no such channel: ask the chain, then tell it what was `seen`."""
 
 
 class Ledger:
@@ -98,40 +98,49 @@ class Ledger:
 
         Raises UnknownChannelError, or AdmissionError as the channel's rules do; then nothing has changed.
         """
-        with self._locked(channel_id) as (connection, account):
-            after = account.admit(ceiling, signature, price, concurrent=concurrent)
-            if after.signed_ceiling != account.signed_ceiling:
-                self._write(connection, channel_id, account, after)
-            admitted = Admission(uuid4().hex, channel_id, price)
-            self._reserve(connection, admitted, seconds)
-        return admitted
+        step = Admit(channel_id, ceiling, signature, price, seconds, concurrent)
+        return cast(Admission, self._carry_out(step))
 
     def renew(self, admission_ids: Collection[str], seconds: float) -> None:
         """These calls are under way still, and reserved for `seconds` from now, unless they have expired; what anybody
         left behind is dropped."""
         if isinstance(self._clock, DatabaseClock):
             self._clock.compare()
-        now, expires_at = self._clock(), tables.admissions.c.expires_at
-        under_way = tables.admissions.c.admission_id.in_(admission_ids) & (expires_at > now)
+        now = self._clock()
+        name, expires_at = tables.admissions.c.admission_id, tables.admissions.c.expires_at
+
+        def free(condition: Any) -> Any:
+            """Those that nobody is about to end: for who holds some of them may wait for nobody, as many are ended at
+            once."""
+            return name.in_(select(name).where(condition).with_for_update(skip_locked=True))
+
+        under_way = free(name.in_(admission_ids) & (expires_at > now))
         with self._engine.begin() as connection:
             connection.execute(update(tables.admissions).where(under_way).values(expires_at=now + seconds))
-            connection.execute(delete(tables.admissions).where(expires_at <= now))
+            connection.execute(delete(tables.admissions).where(free(expires_at <= now)))
 
     def charge(self, admitted: Admission, cost: int) -> ChannelAccount:
         """The call was served and cost `cost`; the channel after it. Durable when this returns.
 
         Charging twice, or after the admission expired, raises UnknownChannelError and changes nothing.
         """
-        with self._locked(admitted.channel_id) as (connection, account):
-            self._end(connection, admitted)
-            charged = account.charge(admitted.price, cost)
-            self._write(connection, admitted.channel_id, account, charged)
-        return charged
+        return cast(ChannelAccount, self._carry_out(Charge(admitted, cost)))
 
     def release(self, admitted: Admission) -> None:
         """The call was not served. Harmless if it expired."""
-        with self._engine.begin() as connection:
-            connection.execute(_ended(admitted))
+        self._carry_out(Release(admitted))
+
+    def carry_out(self, steps: Sequence[Step], *, wait: bool = True) -> list[Outcome]:
+        """Steps of many calls, in the order in which they came, in one transaction: their outcomes, or the errors of
+        those that are refused, as `admit`, `charge` and `release` have them. Durable when this returns.
+
+        Unless it shall `wait` for channels that somebody else has at the moment, their steps are left with a
+        HeldElsewhereError. An error of the database is raised, and nothing has changed.
+        """
+        for _ in range(len(steps) + 1):  # each time, an admission of theirs is gone for good
+            with suppress(OvertakenError), self._engine.begin() as connection:
+                return StepTransaction(connection, self._clock).carry_out(steps, wait=wait)
+        raise AssertionError("more admissions were dropped than there were")
 
     def drop_admissions(self) -> None:
         """Of a gateway that is alone on its ledger, as it starts: what it had reserved when it stopped is free."""
@@ -208,6 +217,12 @@ class Ledger:
 
     # Inside -----------------------------------------------------------------------------------------
 
+    def _carry_out(self, step: Step) -> Outcome:
+        (outcome,) = self.carry_out([step])
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
     @contextmanager
     def _locked(self, channel_id: bytes) -> Iterator[tuple[Connection, ChannelAccount]]:
         """The channel, which nobody else can change until the block is over; committed then, unless it raises."""
@@ -229,10 +244,6 @@ class Ledger:
         return _account(
             row, sum(price for price, _ in beside), max((nonce for _, nonce in beside), default=NEVER)
         )
-
-    def _reserve(self, connection: Connection, admitted: Admission, seconds: float) -> None:
-        row = {**admitted._asdict(), "expires_at": self._clock() + seconds}
-        connection.execute(insert(tables.admissions).values(row))
 
     def _hold(
         self,
@@ -256,13 +267,6 @@ class Ledger:
         connection.execute(insert(tables.refunds).values(row))
         return hold
 
-    def _end(self, connection: Connection, admitted: Admission) -> None:
-        still_live = _ended(admitted).where(tables.admissions.c.expires_at > self._clock())
-        if connection.execute(still_live).rowcount != 1:
-            raise UnknownChannelError(
-                f"admission {admitted.admission_id} was charged, released or has expired"
-            )
-
     def _write(
         self, connection: Connection, channel_id: bytes, before: ChannelAccount, after: ChannelAccount
     ) -> None:
@@ -282,10 +286,6 @@ def _values(channel_id: bytes, account: ChannelAccount) -> dict[str, Any]:
     """The whole row of a channel that is new."""
     books = {name: getattr(account, name) for name in tables.BOOKS}
     return {**account.config._asdict(), **books, "channel_id": channel_id}
-
-
-def _ended(admitted: Admission) -> Any:
-    return delete(tables.admissions).where(tables.admissions.c.admission_id == admitted.admission_id)
 
 
 def _account(row: Row[Any], reserved: int = 0, refunding: int = NEVER) -> ChannelAccount:

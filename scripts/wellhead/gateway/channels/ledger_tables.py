@@ -14,6 +14,7 @@ from sqlalchemy import (
 )
 
 from wellhead.database import Amount
+from wellhead.reference.channel import ChannelConfig
 
 metadata = MetaData()
 
@@ -65,13 +66,13 @@ BOOKS = (
     *("balance", "total_claimed", "refund_nonce", "withdraw_requested_at"),
 )
 
-# SQLite's own words, since SQLAlchemy takes longer over a statement than the disk does. `CHARGE` is for what calls
-# change; its values are those of its columns, then when the charge was made if it is the oldest that is not claimed,
-# else null, then the channel. `STORE` has one row of `channels` with its columns in order, then whether
-# `unclaimed_since` stays as it was.
+# In the databases' own words, since SQLAlchemy takes longer over a statement than the disk does; PostgreSQL's driver
+# has %s for ?. `CHARGE` is for what calls change; its values are those of its columns, then when the charge was made if
+# it is the oldest that is not claimed, else null, then the channel. `STORE`, SQLite's alone, has one row of `channels`
+# with its columns in order, then whether `unclaimed_since` stays as it was.
 CHARGE = (
-    "UPDATE channels SET charged = ?, signed_ceiling = ?, signature = ?, unclaimed_since = ifnull(?, unclaimed_since) "
-    "WHERE channel_id = ?"
+    "UPDATE channels SET charged = ?, signed_ceiling = ?, signature = ?, "
+    "unclaimed_since = coalesce(?, unclaimed_since) WHERE channel_id = ?"
 )
 STORE = (
     f"INSERT INTO channels ({', '.join(channels.columns.keys())}) "
@@ -79,3 +80,14 @@ STORE = (
     + "".join(f"{name} = excluded.{name}, " for name in BOOKS)
     + "unclaimed_since = iif(?, channels.unclaimed_since, excluded.unclaimed_since)"
 )
+# What is `among` some values. `BESIDE` has the prices of admissions by name, and refund nonces without one.
+STANDING = (
+    f"SELECT {', '.join(('channel_id', *ChannelConfig._fields, *BOOKS))} FROM channels "
+    "WHERE channel_id {among} ORDER BY channel_id"
+)
+BESIDE = (
+    "SELECT channel_id, admission_id, price FROM admissions WHERE channel_id {among} AND expires_at > ? "
+    "UNION ALL SELECT channel_id, NULL, refund_nonce FROM refunds WHERE channel_id {among}"
+)
+RESERVE = "INSERT INTO admissions (admission_id, channel_id, price, expires_at) VALUES (?, ?, ?, ?)"
+END = "DELETE FROM admissions WHERE admission_id {among} AND expires_at > ?"
