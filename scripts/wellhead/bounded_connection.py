@@ -69,7 +69,7 @@ class BoundedConnection(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         # Of a read that holds all of a request nothing is left to count.
-        if len(self.url) + sum(len(name) + len(value) for name, value in self.headers) > MAX_HEAD_BYTES:
+        if self._head_bytes > MAX_HEAD_BYTES < self._length_of_head():
             raise ValueError("a head above the limit")  # uvicorn answers 400 and closes
         self._due = self.loop.time() + REQUEST_TIMEOUT_SECONDS
         super().on_headers_complete()
@@ -85,6 +85,9 @@ class BoundedConnection(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         self._awaited_since = self.loop.time()
         super().on_response_complete()
+
+    def _length_of_head(self) -> int:
+        return len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
 
     def _refuse_head(self) -> None:
         if self.transport.is_closing():
