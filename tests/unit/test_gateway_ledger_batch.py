@@ -221,6 +221,36 @@ def test_an_error_of_the_database_fails_every_step(ledger: Ledger, monkeypatch: 
     assert ledger.charge(live, PRICE).charged == PRICE
 
 
+def test_a_connection_that_breaks_costs_the_steps_under_way_and_no_others(
+    postgres_url: str, clock: Clock
+) -> None:
+    engine = open_database(postgres_url)
+    end_others = text(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+        "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    )
+    breaks = False
+
+    def look() -> float:
+        nonlocal breaks
+        if breaks:
+            breaks = False
+            with engine.begin() as connection:
+                connection.execute(end_others)
+        return clock.now
+
+    ledger = Ledger(postgres_url, look)
+    fund(ledger)
+    (live,) = admitted(ledger, FIRST)
+    breaks = True
+    with pytest.raises(Exception, match="connection is lost"):
+        ledger.carry_out([Charge(live, PRICE), admit(SECOND)])
+    assert [standing(ledger, channel_id) for channel_id in (FIRST, SECOND)] == [(0, PRICE), (0, 0)]
+    assert ledger.charge(live, PRICE).charged == PRICE
+    engine.dispose()
+    ledger.close()
+
+
 # At random ----------------------------------------------------------------------------------------------
 
 
