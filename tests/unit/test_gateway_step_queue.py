@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from typing import cast
 
 import pytest
 
 from wellhead.gateway.channels.ledger import Ledger
-from wellhead.gateway.channels.step_queue import BATCH, StepQueue
+from wellhead.gateway.channels.step_queue import APART, BATCH, StepQueue
 from wellhead.gateway.channels.steps import (
     Admission,
     Admit,
@@ -63,9 +62,9 @@ def step(called: str, channel_id: bytes = FIRST) -> Release:
 class Desk:
     """A queue, and what has come out of it, in order."""
 
-    def __init__(self, ledger: SlowLedger, threads: ThreadPoolExecutor) -> None:
+    def __init__(self, ledger: SlowLedger) -> None:
         self.ledger = ledger
-        self.queue = StepQueue(cast(Ledger, ledger), threads)
+        self.queue = StepQueue(cast(Ledger, ledger))
         self.told: list[str] = []
 
     def put(self, called: str, channel_id: bytes = FIRST) -> asyncio.Future[Admission]:
@@ -81,10 +80,9 @@ class Desk:
 
 @asynccontextmanager
 async def desk() -> AsyncIterator[Desk]:
-    with ThreadPoolExecutor(4) as threads:
-        opened = Desk(SlowLedger(), threads)
-        yield opened
-        await opened.queue.drain()
+    opened = Desk(SlowLedger())
+    yield opened
+    await opened.queue.close()
 
 
 def played(story: Callable[[Desk], Awaitable[None]]) -> None:
@@ -102,7 +100,7 @@ def test_what_comes_while_one_is_under_way_goes_together_next() -> None:
         for called in ("a", "b", "c"):
             desk.put(called)
         desk.ledger.together.release(2)
-        await desk.queue.drain()
+        await desk.queue.close()
         assert desk.ledger.batches == [["alone"], ["a", "b", "c"]]
         assert desk.told == ["alone", "a", "b", "c"]
 
@@ -114,7 +112,7 @@ def test_a_transaction_has_its_bounds() -> None:
         for number in range(BATCH + 1):
             desk.put(str(number))
         desk.ledger.together.release(2)
-        await desk.queue.drain()
+        await desk.queue.close()
         assert [len(batch) for batch in desk.ledger.batches] == [BATCH, 1]
 
     played(story)
@@ -172,6 +170,24 @@ def test_a_channel_that_another_gateway_has_holds_up_no_other() -> None:
             *(["free again"], ["held", "other"], ["next"]),
             *(["waited", "held", "after held"], ["waited", "last"]),
         ]
+
+    played(story)
+
+
+def test_however_many_channels_a_gateway_that_died_has_the_others_go_on() -> None:
+    async def story(desk: Desk) -> None:
+        held = [number.to_bytes(32, "big") for number in range(2 * APART)]
+        desk.ledger.held = set(held)
+        for channel_id in held:
+            desk.put("held", channel_id)
+        desk.ledger.together.release()
+        await desk.until(lambda: len(desk.ledger.batches) == 1 + APART)
+        desk.ledger.together.release()
+        await desk.put("other", FIRST)
+        assert desk.told == ["other"]
+        desk.ledger.apart.release(len(held))
+        await desk.queue.close()
+        assert desk.told == ["other", *["held"] * len(held)]
 
     played(story)
 

@@ -15,7 +15,7 @@ from wellhead.database import CONNECTIONS
 from wellhead.gateway.channels.book import ChannelAccount
 from wellhead.gateway.channels.ledger import Admission, Claimable, Hold, Ledger, OpenRefund
 from wellhead.gateway.channels.sole_ledger import SoleLedger
-from wellhead.gateway.channels.step_queue import StepQueue
+from wellhead.gateway.channels.step_queue import THREADS, StepQueue
 from wellhead.gateway.channels.steps import Admit, Charge, Release
 from wellhead.reference.channel import ChannelConfig, ChannelFigures
 
@@ -150,9 +150,10 @@ class SharedBooks:
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
-        # As many as there are connections: nobody waits for one, nor for threads that wait for the chain.
-        self._threads = ThreadPoolExecutor(CONNECTIONS, thread_name_prefix="ledger")
-        self._steps = StepQueue(ledger, self._threads)
+        self._steps = StepQueue(ledger)
+        # With those of the queue as many as there are connections: nobody waits for one, nor for threads that wait for
+        # the chain.
+        self._threads = ThreadPoolExecutor(CONNECTIONS - THREADS, thread_name_prefix="ledger")
         # Calls under way. What is in none of these hands, as after a step that failed, is left to expire.
         self._admitted: set[str] = set()
         self._closed = threading.Event()
@@ -204,7 +205,7 @@ class SharedBooks:
 
     async def close(self) -> None:
         self._closed.set()
-        await self._steps.drain()
+        await self._steps.close()
         self._threads.shutdown(wait=False)
         await asyncio.to_thread(self._renewing.join)
         await asyncio.to_thread(self._ledger.close)
