@@ -15,7 +15,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, TypeAlias
 
 import httpx
 from web3.constants import ADDRESS_ZERO
@@ -23,7 +23,7 @@ from web3.constants import ADDRESS_ZERO
 from wellhead.bench.apart import figures_of
 from wellhead.bench.gateway_sides import PATH
 from wellhead.bench.stage import GENESIS, BenchStage
-from wellhead.bench.turns import WORKERS, Contestant, Server, Side, take_turns
+from wellhead.bench.turns import CUSTOMERS, Contestant, Server, Side, take_turns
 from wellhead.chain import keys, local
 from wellhead.chain.contracts.batch_settlement import BatchSettlement
 from wellhead.customer.bounds import Bounds
@@ -39,31 +39,33 @@ from wellhead.units import ONE
 PRICE_USD6 = 100
 DEPOSIT_USD6 = 10**9
 START_TIMEOUT_SECONDS = 60
+Sides: TypeAlias = dict[int, Side]
 BODY = json.dumps({"model": "bench", "input": "Oil is metered by the barrel."}).encode()
 
 
 @dataclass(frozen=True)
 class Measured:
-    """All sides of one run, and what they come to."""
+    """All sides of one run by the number of customers, and what they come to."""
 
-    upstream: Side
+    upstream: Sides
     # The gateway's server and upstream client without anything between them.
-    bare_proxy: Side
-    gateway: Side
-    stock: Side
+    bare_proxy: Sides
+    gateway: Sides
+    stock: Sides
     # Two gateways over one PostgreSQL, if one was given.
-    shared: Side | None
+    shared: Sides | None
     added_p50_ms: float
-    times_stock_throughput: float
+    times_stock_throughput: dict[int, float]
     # The same two of the bare proxy: no gateway of these parts can do better.
     bare_proxy_added_p50_ms: float
-    bare_proxy_times_stock_throughput: float
+    bare_proxy_times_stock_throughput: dict[int, float]
+    shared_times_stock_throughput: dict[int, float] | None
     verify_us: float
 
 
 def measure(calls: int, shared_ledger_url: str | None = None) -> Measured:
-    """Run all sides by turns, with `calls` paid calls each (the stock one with a fifth), and an eighth as many one at a
-    time.
+    """Run all sides by turns, with `calls` paid calls each (the stock one with a fifth) of several numbers of customers
+    at once, and an eighth as many of a single one.
 
     With the URL of an empty PostgreSQL database also two gateways that share it. Raises Refused.
     """
@@ -109,15 +111,16 @@ def measure(calls: int, shared_ledger_url: str | None = None) -> Measured:
         shared = Contestant(several, calls, BODY, paid) if several else None
         take_turns([upstream, bare_proxy, gateway, stock, *([shared] if shared else [])])
     return Measured(
-        upstream.side,
-        bare_proxy.side,
-        gateway.side,
-        stock.side,
-        shared.side if shared else None,
+        upstream.sides,
+        bare_proxy.sides,
+        gateway.sides,
+        stock.sides,
+        shared.sides if shared else None,
         added_p50_ms=gateway.added_p50_ms(upstream),
         times_stock_throughput=gateway.times_throughput(stock),
         bare_proxy_added_p50_ms=bare_proxy.added_p50_ms(upstream),
         bare_proxy_times_stock_throughput=bare_proxy.times_throughput(stock),
+        shared_times_stock_throughput=shared.times_throughput(stock) if shared else None,
         verify_us=figures_of("wellhead.bench.verify")["verify_us"],
     )
 
@@ -138,12 +141,12 @@ class _Customer:
         bounds = Bounds(f"eip155:{local.CHAIN_ID}", asset, PRICE_USD6, DEPOSIT_USD6)
         self._purses = [
             Purse(keys.local_account("customer"), bounds, figures, number.to_bytes(32, "big"))
-            for number in range(1, WORKERS + 1)
+            for number in range(1, max(CUSTOMERS) + 1)
         ]
 
-    def headers(self, url: str, workers: int, count: int) -> list[list[dict[str, str]]]:
-        """For each worker a channel of its own with money in it, and the payments of its calls in order."""
-        return [self._of_one(purse, url, count) for purse in self._purses[:workers]]
+    def headers(self, url: str, customers: int, count: int) -> list[list[dict[str, str]]]:
+        """For each customer a channel of its own with money in it, and the payments of its calls in order."""
+        return [self._of_one(purse, url, count) for purse in self._purses[:customers]]
 
     @staticmethod
     def _of_one(purse: Purse, url: str, calls: int) -> list[dict[str, str]]:
@@ -169,9 +172,9 @@ def _signed(purse: Purse, payment: Payment) -> dict[str, str]:
     return {"PAYMENT-SIGNATURE": payment.header}
 
 
-def _free(_url: str, workers: int, count: int) -> list[list[dict[str, str]]]:
+def _free(_url: str, customers: int, count: int) -> list[list[dict[str, str]]]:
     """Of calls that nobody pays for."""
-    return [[{}] * count] * workers
+    return [[{}] * count] * customers
 
 
 @contextmanager

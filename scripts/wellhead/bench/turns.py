@@ -14,10 +14,13 @@ from typing import NamedTuple
 from wellhead.bench.load import Load, run_load
 
 TURNS = 10
-WORKERS = 8
+# One after the other; as many at once as leave a fast side time to wait; and more than any side has use for.
+CUSTOMERS = (1, 8, 32)
+# Before each turn, by each of so many: while others had theirs, a side's caches went cold.
+WARMING_CALLS, WARMING_CUSTOMERS = 2, 8
 _TICKS = os.sysconf("SC_CLK_TCK")
 
-# The headers of so many requests for each of so many workers, at a URL.
+# The headers of so many requests for each of so many customers, at a URL.
 Headers = Callable[[str, int, int], Sequence[Sequence[dict[str, str]]]]
 
 
@@ -28,26 +31,20 @@ class Server(NamedTuple):
     pid: int
 
 
-class Turn(NamedTuple):
-    """One burst with WORKERS calls at a time, and one with a single call at a time."""
+class Burst(NamedTuple):
+    """What came of the calls of some customers at once, and the servers' CPU for them."""
 
-    requests: int
-    per_second: float
-    p50_ms: float
-    p99_ms: float
-    single_p50_ms: float
+    load: Load
     cpu_seconds: float
 
 
 @dataclass(frozen=True)
 class Side:
-    """One side under load, and alone on its connection: medians over the turns."""
+    """One side with so many customers at once, each with one call under way at most: medians over the turns."""
 
     requests_per_second: float
     p50_ms: float
     p99_ms: float
-    # With nothing else under way.
-    single_p50_ms: float
     cpu_us_per_request: float
 
 
@@ -55,49 +52,64 @@ class Contestant:
     """Servers that share their calls, and what their turns came to."""
 
     def __init__(self, servers: Sequence[Server], calls: int, body: bytes, headers: Headers) -> None:
-        """`calls` in all, over TURNS turns; at least one per worker and turn."""
+        """`calls` in all, over TURNS turns, with each number of customers; an eighth of them with a single one. At
+        least one per customer and turn."""
         self._servers, self._body, self._headers = servers, body, headers
-        self._each = max(calls // TURNS // WORKERS, 1)
-        self.turns: list[Turn] = []
-
-    def warm(self) -> None:
-        """Some calls that do not count."""
-        self._load(WORKERS, 2)
+        self._calls_per_turn = {
+            customers: max(calls // TURNS // max(customers, 8), 1) for customers in CUSTOMERS
+        }
+        self._turns: list[dict[int, Burst]] = []
 
     def take_turn(self) -> None:
         """One more turn. Raises Refused when a call is not answered."""
-        single = self._load(1, self._each)
-        before = self._cpu_seconds()
-        load = self._load(WORKERS, self._each)
-        cpu = self._cpu_seconds() - before
-        self.turns.append(Turn(load.requests, load.per_second, load.p50_ms, load.p99_ms, single.p50_ms, cpu))
+        self._load(self._signed(WARMING_CUSTOMERS, WARMING_CALLS))
+        self._turns.append({customers: self._burst(customers) for customers in CUSTOMERS})
 
     @property
-    def side(self) -> Side:
-        """What its turns came to."""
-        turns = self.turns
-        requests, cpu = sum(turn.requests for turn in turns), sum(turn.cpu_seconds for turn in turns)
-        return Side(
-            round(median(turn.per_second for turn in turns), 1),
-            round(median(turn.p50_ms for turn in turns), 3),
-            round(median(turn.p99_ms for turn in turns), 3),
-            round(median(turn.single_p50_ms for turn in turns), 3),
-            round(1e6 * cpu / requests, 1),
-        )
+    def sides(self) -> dict[int, Side]:
+        """What the turns came to, by the number of customers."""
+        return {customers: self._side(customers) for customers in CUSTOMERS}
 
     def added_p50_ms(self, upstream: Contestant) -> float:
         """Over the upstream alone, one call at a time, in the same turn."""
-        pairs = zip(self.turns, upstream.turns, strict=True)
-        return round(median(mine.single_p50_ms - theirs.single_p50_ms for mine, theirs in pairs), 3)
+        pairs = zip(self._turns, upstream._turns, strict=True)
+        return round(median(mine[1].load.p50_ms - theirs[1].load.p50_ms for mine, theirs in pairs), 3)
 
-    def times_throughput(self, other: Contestant) -> float:
-        """Requests per second beside another's in the same turn."""
-        pairs = zip(self.turns, other.turns, strict=True)
-        return round(median(mine.per_second / theirs.per_second for mine, theirs in pairs), 1)
+    def times_throughput(self, other: Contestant) -> dict[int, float]:
+        """Requests per second beside another's in the same turn, by the number of customers."""
+        return {
+            customers: round(
+                median(
+                    mine[customers].load.per_second / theirs[customers].load.per_second
+                    for mine, theirs in zip(self._turns, other._turns, strict=True)
+                ),
+                1,
+            )
+            for customers in CUSTOMERS
+        }
 
-    def _load(self, workers: int, count: int) -> Load:
-        urls = [server.url for server in self._servers]
-        return asyncio.run(run_load(urls, self._body, self._headers(urls[0], workers, count)))
+    def _side(self, customers: int) -> Side:
+        bursts = [turn[customers] for turn in self._turns]
+        loads = [burst.load for burst in bursts]
+        cpu = sum(burst.cpu_seconds for burst in bursts) / sum(load.requests for load in loads)
+        return Side(
+            round(median(load.per_second for load in loads), 1),
+            round(median(load.p50_ms for load in loads), 3),
+            round(median(load.p99_ms for load in loads), 3),
+            round(1e6 * cpu, 1),
+        )
+
+    def _burst(self, customers: int) -> Burst:
+        calls = self._signed(customers, self._calls_per_turn[customers])  # before anything is measured
+        before = self._cpu_seconds()
+        load = self._load(calls)
+        return Burst(load, self._cpu_seconds() - before)
+
+    def _signed(self, customers: int, count: int) -> Sequence[Sequence[dict[str, str]]]:
+        return self._headers(self._servers[0].url, customers, count)
+
+    def _load(self, calls: Sequence[Sequence[dict[str, str]]]) -> Load:
+        return asyncio.run(run_load([server.url for server in self._servers], self._body, calls))
 
     def _cpu_seconds(self) -> float:
         return sum(_cpu_seconds(server.pid) for server in self._servers)
@@ -105,8 +117,6 @@ class Contestant:
 
 def take_turns(contestants: Sequence[Contestant]) -> None:
     """All of them, in the same order each time."""
-    for contestant in contestants:
-        contestant.warm()
     for _ in range(TURNS):
         for contestant in contestants:
             contestant.take_turn()
