@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import time
 from collections.abc import Callable
 from typing import Any
@@ -142,6 +143,19 @@ def _open_postgresql(url: str) -> Engine:
     return engine
 
 
+def _keep_a_log(cursor: sqlite3.Cursor) -> None:
+    """Write-ahead. Of a database that several open for the first time SQLite waits for nobody to do it."""
+    deadline = time.monotonic() + LOCK_TIMEOUT_SECONDS
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+
+
 def _tune_sqlite(engine: Engine) -> None:
     """Readers beside one writer, a commit on disk before it counts, and a writer that waits for its turn."""
 
@@ -149,9 +163,9 @@ def _tune_sqlite(engine: Engine) -> None:
     def configure(connection: Any, _record: Any) -> None:
         connection.isolation_level = None  # transactions are begun below, not by the driver's guess
         cursor = connection.cursor()
-        cursor.execute("PRAGMA journal_mode=WAL")
-        cursor.execute("PRAGMA synchronous=FULL")
         cursor.execute(f"PRAGMA busy_timeout={LOCK_TIMEOUT_SECONDS * 1000}")
+        _keep_a_log(cursor)
+        cursor.execute("PRAGMA synchronous=FULL")
         cursor.close()
 
     @event.listens_for(engine, "begin")

@@ -17,6 +17,7 @@ from web3 import HTTPProvider, Web3
 from web3.exceptions import Web3Exception
 from web3.types import RPCEndpoint
 
+from moved_clock import MovedClock
 from wellhead.chain import keys, local
 from wellhead.chain.outbox.journal import Call, OutboxJournal
 from wellhead.chain.outbox.policy import SendingPolicy
@@ -34,16 +35,6 @@ COUNTING = "0x60015460010160015500"
 REVERTING = "0x5f5ffd"
 
 
-class Clock:
-    """The daemon's clock, which a test moves."""
-
-    def __init__(self) -> None:
-        self.now = 1_000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @dataclass
 class OutboxStage:
     """`reporter-0` calls a contract."""
@@ -51,7 +42,7 @@ class OutboxStage:
     w3: Web3
     url: str
     folder: Path
-    clock: Clock = field(default_factory=Clock)
+    clock: MovedClock = field(default_factory=MovedClock)
     contract: str = Web3.to_checksum_address((0xC0DE).to_bytes(20, "big"))
     journal_name: str = "outbox.db"
     engines: list[Engine] = field(default_factory=list)

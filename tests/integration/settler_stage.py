@@ -13,6 +13,7 @@ from web3 import Web3
 from web3.contract import Contract
 from web3.types import RPCEndpoint
 
+from moved_clock import MovedClock
 from wellhead.chain import artifacts, keys, local
 from wellhead.chain.contracts.batch_settlement import BatchSettlement
 from wellhead.chain.outbox.policy import SendingPolicy
@@ -37,16 +38,6 @@ CLAIMING = ClaimPolicy(
 SENDING = SendingPolicy(patience_seconds=60, confirmations=2, poll_seconds=0.01)
 
 
-class Clock:
-    """The gateway's clock, which a test moves."""
-
-    def __init__(self) -> None:
-        self.now = 1_000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 class SettlerStage(NamedTuple):
     """`customer` pays for calls; `treasury` authorizes claims, `facilitator` pays their gas."""
 
@@ -58,7 +49,7 @@ class SettlerStage(NamedTuple):
     collector: str
     folder: Path
     ledger: Ledger
-    clock: Clock
+    clock: MovedClock
     domain: bytes
     salts: count[int]
 
@@ -207,7 +198,7 @@ def _raise(chain: local.LocalChain, folder: Path) -> SettlerStage:
         payer = Sender(w3, keys.local_account(role))
         owner.send(usd.functions.mint(payer.address, FUNDS_USD6))
         payer.send(usd.functions.approve(collector.address, FUNDS_USD6))
-    clock = Clock()
+    clock = MovedClock()
     return SettlerStage(
         w3=w3,
         url=chain.url,

@@ -7,10 +7,12 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from sqlalchemy import Column, Engine, Integer, MetaData, Table, text
 
+from moved_clock import MovedClock
 from wellhead.database import make_tables, open_database
 from wellhead.gateway.channels.book import NOTHING, AdmissionError
 from wellhead.gateway.channels.ledger import Ledger, OpenRefund, UnknownChannelError
@@ -23,23 +25,13 @@ PRICE = 100
 SECONDS = 60.0
 
 
-class Clock:
-    """A clock that a test moves."""
-
-    def __init__(self) -> None:
-        self.now = 1_000.0
-
-    def __call__(self) -> float:
-        return self.now
+@pytest.fixture
+def clock() -> MovedClock:
+    return MovedClock()
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def ledger(ledger_url: str, clock: Clock) -> Iterator[Ledger]:
+def ledger(ledger_url: str, clock: MovedClock) -> Iterator[Ledger]:
     opened = Ledger(ledger_url, clock)
     fund(opened)
     yield opened
@@ -99,7 +91,7 @@ def test_a_refusal_changes_nothing(ledger: Ledger) -> None:
     assert (account.charged, account.reserved) == (0, PRICE)
 
 
-def test_what_a_dead_worker_reserved_expires(ledger: Ledger, clock: Clock) -> None:
+def test_what_a_dead_worker_reserved_expires(ledger: Ledger, clock: MovedClock) -> None:
     forgotten = ledger.admit(CHANNEL, PRICE, SIGNATURE, PRICE, SECONDS)
     clock.now += SECONDS
     assert ledger.account(CHANNEL).reserved == 0
@@ -110,7 +102,7 @@ def test_what_a_dead_worker_reserved_expires(ledger: Ledger, clock: Clock) -> No
 
 
 def test_calls_under_way_are_kept_by_name_and_nobody_elses(
-    ledger: Ledger, ledger_url: str, clock: Clock
+    ledger: Ledger, ledger_url: str, clock: MovedClock
 ) -> None:
     other = Ledger(ledger_url, clock)
     streaming = ledger.admit(CHANNEL, PRICE, SIGNATURE, PRICE, SECONDS)
@@ -140,7 +132,7 @@ def test_figures_that_others_overtook_change_nothing(ledger: Ledger) -> None:
 
 
 def test_a_channel_held_for_a_refund_opens_when_the_chains_nonce_moves(
-    ledger: Ledger, ledger_url: str, clock: Clock
+    ledger: Ledger, ledger_url: str, clock: MovedClock
 ) -> None:
     """Neither time nor another worker ends it before; and if the chain goes back, the refund may come once more."""
     ledger.hold(CHANNEL, 0)
@@ -174,7 +166,7 @@ def test_a_chain_that_went_back_by_two_refunds_may_bring_both_again(ledger: Ledg
 
 
 def test_what_channels_are_shut_for_is_known_to_every_worker(
-    ledger: Ledger, ledger_url: str, clock: Clock
+    ledger: Ledger, ledger_url: str, clock: MovedClock
 ) -> None:
     fund(ledger, OTHER)
     ledger.hold(CHANNEL, 0, 40)
@@ -188,7 +180,7 @@ def test_what_channels_are_shut_for_is_known_to_every_worker(
 
 
 def test_a_ledger_of_before_refunds_had_sums_is_taken_over(
-    ledger: Ledger, ledger_url: str, clock: Clock
+    ledger: Ledger, ledger_url: str, clock: MovedClock
 ) -> None:
     ledger.hold(CHANNEL, 0, 40)
     engine = open_database(ledger_url)
@@ -232,7 +224,7 @@ def test_amounts_have_128_bits(ledger: Ledger) -> None:
     assert ledger.account(OTHER).charged == MAX_AMOUNT
 
 
-def test_the_longest_waiting_is_claimed_first(ledger: Ledger, clock: Clock) -> None:
+def test_the_longest_waiting_is_claimed_first(ledger: Ledger, clock: MovedClock) -> None:
     assert ledger.claimable() == []
     fund(ledger, OTHER)
     serve(ledger, channel=OTHER)
@@ -247,7 +239,7 @@ def test_the_longest_waiting_is_claimed_first(ledger: Ledger, clock: Clock) -> N
     assert [found.channel_id for found in ledger.claimable()] == [CHANNEL]
 
 
-def test_what_is_charged_after_a_claim_waits_from_then(ledger: Ledger, clock: Clock) -> None:
+def test_what_is_charged_after_a_claim_waits_from_then(ledger: Ledger, clock: MovedClock) -> None:
     serve(ledger)
     serve(ledger)
     clock.now += 10
@@ -322,6 +314,21 @@ def test_workers_that_start_at_once_make_tables_once(ledger_url: str) -> None:
             make_tables(engine, tables)
 
         at_once(make, ledger_url)
+
+
+def test_workers_that_open_a_new_database_at_once_wait_for_each_other(tmp_path: Path) -> None:
+    for number in range(80):
+        url = f"sqlite:///{tmp_path}/{number}.db"
+        together = threading.Barrier(8)
+
+        def opened(_: int, url: str = url, together: threading.Barrier = together) -> None:
+            engine = open_database(url)
+            together.wait(20)
+            engine.connect().close()
+            engine.dispose()
+
+        with ThreadPoolExecutor(8) as threads:
+            list(threads.map(opened, range(8)))
 
 
 def test_workers_that_meet_a_channel_at_once_know_it_once(ledger_url: str) -> None:

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from sqlalchemy import text
 
+from moved_clock import MovedClock
 from wellhead.database import open_database
 from wellhead.gateway.channels.book import NOTHING, AdmissionError, ChannelAccount
 from wellhead.gateway.channels.ledger import Ledger
@@ -34,23 +35,13 @@ PRICE, BALANCE = 100, 10_000
 SECONDS = 60.0
 
 
-class Clock:
-    """A clock that a test moves."""
-
-    def __init__(self) -> None:
-        self.now = 1_000.0
-
-    def __call__(self) -> float:
-        return self.now
+@pytest.fixture
+def clock() -> MovedClock:
+    return MovedClock()
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def ledger(ledger_url: str, clock: Clock) -> Iterator[Ledger]:
+def ledger(ledger_url: str, clock: MovedClock) -> Iterator[Ledger]:
     opened = Ledger(ledger_url, clock)
     fund(opened)
     yield opened
@@ -115,7 +106,7 @@ def test_each_step_stands_on_the_one_before(ledger: Ledger) -> None:
     assert standing(ledger, FIRST) == (0, BALANCE)
 
 
-def test_an_admission_that_expired_is_charged_in_no_batch(ledger: Ledger, clock: Clock) -> None:
+def test_an_admission_that_expired_is_charged_in_no_batch(ledger: Ledger, clock: MovedClock) -> None:
     (forgotten,) = admitted(ledger, FIRST)
     clock.now += SECONDS - 1
     (live,) = admitted(ledger, FIRST)
@@ -127,7 +118,7 @@ def test_an_admission_that_expired_is_charged_in_no_batch(ledger: Ledger, clock:
 
 
 def test_an_admission_that_another_worker_drops_meanwhile_is_not_charged(
-    postgres_url: str, clock: Clock, monkeypatch: pytest.MonkeyPatch
+    postgres_url: str, clock: MovedClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its clock is ahead of ours: between our reading and our writing, what we end has expired for it."""
     ledger, ahead = Ledger(postgres_url, clock), Ledger(postgres_url, lambda: clock.now + SECONDS)
@@ -151,7 +142,7 @@ def test_an_admission_that_another_worker_drops_meanwhile_is_not_charged(
         opened.close()
 
 
-def test_who_renews_waits_for_nobody_who_ends_calls(postgres_url: str, clock: Clock) -> None:
+def test_who_renews_waits_for_nobody_who_ends_calls(postgres_url: str, clock: MovedClock) -> None:
     """Many are ended at once, and many renewed: two that waited for each other would both be lost."""
     ledger = Ledger(postgres_url, clock)
     fund(ledger)
@@ -168,7 +159,7 @@ def test_who_renews_waits_for_nobody_who_ends_calls(postgres_url: str, clock: Cl
 
 
 def test_what_somebody_else_has_is_left_for_later_if_it_is_not_waited_for(
-    postgres_url: str, clock: Clock
+    postgres_url: str, clock: MovedClock
 ) -> None:
     ledger = Ledger(postgres_url, clock)
     fund(ledger)
@@ -188,7 +179,7 @@ def test_what_somebody_else_has_is_left_for_later_if_it_is_not_waited_for(
     ledger.close()
 
 
-def test_the_clock_is_looked_at_while_the_channel_is_locked(postgres_url: str, clock: Clock) -> None:
+def test_the_clock_is_looked_at_while_the_channel_is_locked(postgres_url: str, clock: MovedClock) -> None:
     """Who waits for a channel may find its admission expired, and its room given to another call."""
     engine = open_database(postgres_url)
     free = text("SELECT count(*) FROM (SELECT 1 FROM channels FOR UPDATE SKIP LOCKED) AS free")
@@ -222,7 +213,7 @@ def test_an_error_of_the_database_fails_every_step(ledger: Ledger, monkeypatch: 
 
 
 def test_a_connection_that_breaks_costs_the_steps_under_way_and_no_others(
-    postgres_url: str, clock: Clock
+    postgres_url: str, clock: MovedClock
 ) -> None:
     engine = open_database(postgres_url)
     end_others = text(

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
+from moved_clock import MovedClock
 from wellhead.oracle.daemon import listening
 from wellhead.oracle.daemon.listening import HEALTH_PATH, STATUS_PATH, create_app
 from wellhead.oracle.daemon.progress import CHAIN_SECONDS, Progress
@@ -15,17 +16,7 @@ from wellhead.oracle.daemon.progress import CHAIN_SECONDS, Progress
 WINDOW_SECONDS = 300
 
 
-class Clock:
-    """Stands still until it is told."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-def pass_windows(progress: Progress, clock: Clock, count: int, **what: bool) -> None:
+def pass_windows(progress: Progress, clock: MovedClock, count: int, **what: bool) -> None:
     for number in range(1, count + 1):
         clock.now += WINDOW_SECONDS
         progress.reported(number if what["reported"] else 0)
@@ -36,7 +27,7 @@ def pass_windows(progress: Progress, clock: Clock, count: int, **what: bool) -> 
 
 
 def test_who_agrees_on_what_never_comes_to_the_chain_is_ill() -> None:
-    clock = Clock()
+    clock = MovedClock(0.0)
     progress = Progress(WINDOW_SECONDS, dry=False, clock=clock)
     progress.reported(0)
     pass_windows(progress, clock, 4, reported=False, ended=True)
@@ -46,7 +37,7 @@ def test_who_agrees_on_what_never_comes_to_the_chain_is_ill() -> None:
 
 
 def test_who_has_no_part_in_what_others_report_is_ill() -> None:
-    clock = Clock()
+    clock = MovedClock(0.0)
     progress = Progress(WINDOW_SECONDS, dry=False, clock=clock)
     progress.reported(0)
     pass_windows(progress, clock, 5, reported=True, ended=False)
@@ -56,7 +47,7 @@ def test_who_has_no_part_in_what_others_report_is_ill() -> None:
 
 
 def test_who_hears_nothing_of_the_chain_is_ill() -> None:
-    clock = Clock()
+    clock = MovedClock(0.0)
     progress = Progress(WINDOW_SECONDS, dry=False, clock=clock)
     progress.trouble("ConnectionError: refused")
     clock.now = CHAIN_SECONDS + 1
