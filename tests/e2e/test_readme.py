@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 # Shown in the README and tested elsewhere: they take minutes, or start what does not end by itself.
 ELSEWHERE = ("wellhead up", "brownie", "bench gas", "bench oracle", "make ")
 # Four thousand paid calls say no more about whether it works, and take half a minute.
-SHORTER = ("bench gateway", "bench gateway --calls 400")
+SHORTER = ("bench gateway", "bench gateway --calls 80")
 README_PORTS = (8_600, 8_700)
 # A person types the next line some seconds later.
 READY = "\ncurl -sf --retry 60 --retry-connrefused --retry-delay 1 -o /dev/null http://127.0.0.1:8700/healthz"

@@ -34,7 +34,8 @@ from wellhead.oracle.sources.meters import RUNTIME
 
 HOUR = 3_600
 ROUNDS = HOUR // WINDOW_SECONDS
-TOKENS_PER_SECOND, WATTS, BUSY = 40, 300, Decimal("0.4")
+# What an outage takes along that began between two reporters' looks: a dozen of them are within their tolerance.
+TOKENS_PER_SECOND, WATTS, BUSY = 40, 30, Decimal("0.1")
 MAX_SKEW_SECONDS = 2.0
 # Less than ten times what is offered first, and room for one more offer.
 CAP_WEI = 5 * GWEI

@@ -19,6 +19,7 @@ from typing import Any, TypeAlias
 
 import httpx
 from web3.constants import ADDRESS_ZERO
+from x402.schemas import PaymentRequirements
 
 from wellhead.bench.apart import figures_of
 from wellhead.bench.gateway_sides import PATH
@@ -39,6 +40,7 @@ from wellhead.units import ONE
 PRICE_USD6 = 100
 DEPOSIT_USD6 = 10**9
 START_TIMEOUT_SECONDS = 60
+_JSON = {"content-type": "application/json"}
 Sides: TypeAlias = dict[int, Side]
 BODY = json.dumps({"model": "bench", "input": "Oil is metered by the barrel."}).encode()
 
@@ -143,27 +145,31 @@ class _Customer:
             Purse(keys.local_account("customer"), bounds, figures, number.to_bytes(32, "big"))
             for number in range(1, max(CUSTOMERS) + 1)
         ]
+        self._http = httpx.Client(timeout=30)
+        self._offers: dict[str, PaymentRequirements] = {}
 
     def headers(self, url: str, customers: int, count: int) -> list[list[dict[str, str]]]:
         """For each customer a channel of its own with money in it, and the payments of its calls in order."""
         return [self._of_one(purse, url, count) for purse in self._purses[:customers]]
 
-    @staticmethod
-    def _of_one(purse: Purse, url: str, calls: int) -> list[dict[str, str]]:
-        with httpx.Client(timeout=30) as http:
-            asked = http.post(url, content=BODY, headers={"content-type": "application/json"})
-            offer = purse.choose(read_terms(asked))
-            first = purse.pay(offer)
-            if first.deposit_usd6:
-                headers = {"PAYMENT-SIGNATURE": first.header, "content-type": "application/json"}
-                answer = http.post(url, content=BODY, headers=headers)
-                if answer.status_code != 200:
-                    why = read_terms(answer).error if answer.status_code == 402 else answer.text[:300]
-                    raise Refused(f"the deposit was answered with {answer.status_code}: {why}")
-                purse.settled(first, read_receipt(answer.headers["PAYMENT-RESPONSE"]) or {})
-            else:
-                purse.unsettled(first)
+    def _of_one(self, purse: Purse, url: str, calls: int) -> list[dict[str, str]]:
+        offer = self._offer(purse, url)
+        first = purse.pay(offer)
+        if first.deposit_usd6:
+            answer = self._http.post(url, content=BODY, headers=_JSON | {"PAYMENT-SIGNATURE": first.header})
+            if answer.status_code != 200:
+                why = read_terms(answer).error if answer.status_code == 402 else answer.text[:300]
+                raise Refused(f"the deposit was answered with {answer.status_code}: {why}")
+            purse.settled(first, read_receipt(answer.headers["PAYMENT-RESPONSE"]) or {})
+        else:
+            purse.unsettled(first)
         return [_signed(purse, purse.pay(offer)) for _ in range(calls)]
+
+    def _offer(self, purse: Purse, url: str) -> PaymentRequirements:
+        """What a server asks for a call: the same of everybody, each time."""
+        if url not in self._offers:
+            self._offers[url] = purse.choose(read_terms(self._http.post(url, content=BODY, headers=_JSON)))
+        return self._offers[url]
 
 
 def _signed(purse: Purse, payment: Payment) -> dict[str, str]:
