@@ -14,7 +14,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-TIMEOUT_SECONDS = 60
+TIMEOUT_SECONDS = 150
 SOCKET = "WARM_CLI_SOCKET"
 # Without site it starts in a moment. A gateway is started as installed: signals that end it must reach itself.
 PROGRAM = f"""#!{sys.executable} -IS
